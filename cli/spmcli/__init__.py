@@ -1,0 +1,1 @@
+"""The command line: click at the edge, no numerics."""

@@ -1,0 +1,7 @@
+"""`python -m spmcli` is `spm`."""
+
+from __future__ import annotations
+
+from spmcli.main import main
+
+main()

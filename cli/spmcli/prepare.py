@@ -1,0 +1,160 @@
+"""`spm prepare`: annotations to a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spmcli.options import Settings, SizeType, talking
+from spmcli.output import bytes_text, note, print_json, print_pairs, progress, seconds_text
+
+if TYPE_CHECKING:
+    from spmdata.prepare.plan import Plan
+    from spmdata.prepare.run import Summary
+    from spmdata.store.ledger import ShardRecord
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("prepare")
+@click.argument("source")
+@click.option(
+    "--annotations", type=PATH, help="Annotation file, .json or .json.gz.  [default: looked for below --root]"
+)
+@click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
+@click.option("--root", type=PATH, help="Where data sets lie.  [default: ./data, else $SPM_DATA]")
+@click.option("--split", help="Split of the data set.  [default: train2017 for coco]")
+@click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
+@click.option(
+    "--hier", is_flag=True, help="Hierarchical offsets along the skeleton; without it every joint hangs from the root."
+)
+@click.option(
+    "--input",
+    "input_hw",
+    type=SizeType(),
+    default="384",
+    show_default=True,
+    help="Network input, px: 512 or 384x512 (height x width).",
+)
+@click.option("--stride", type=int, default=4, show_default=True, help="Input px per cell of the maps: 2, 4 or 8.")
+@click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
+@click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
+@click.option(
+    "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
+)
+@click.option("--workers", type=int, help="Shards written at once.  [default: every core]")
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used.")
+@click.option("--force", is_flag=True, help="Rename a store made by other settings aside.")
+@click.option("--take-over", is_flag=True, help="Take a lock that a run on another host left behind.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@talking
+@click.pass_obj
+def command(
+    settings: Settings,
+    /,
+    source: str,
+    out: Path | None,
+    hier: bool,
+    input_hw: tuple[int, int],
+    stride: int,
+    no_images: bool,
+    scheduler: str,
+    workers: int | None,
+    dry_run: bool,
+    **rest: Any,
+) -> None:
+    """Turn the annotations of SOURCE (coco) into a store of targets.
+
+    Run it again after an interruption: only what is missing is done.
+    """
+    from spmdata.prepare.plan import plan_store
+    from spmdata.prepare.run import prepare_store
+    from spmdata.sources.registry import open_source
+    from spmdata.spec import TargetSpec
+
+    where = {key: rest.pop(key) for key in ("annotations", "images", "root", "split", "all_images")}
+    opened = open_source(source, no_images=no_images, **where)
+    spec = TargetSpec(skeleton=opened.skeleton, hierarchical=hier, input_hw=input_hw, stride=stride)
+    plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
+    if not settings.json:
+        print_pairs(_plan_lines(plan, workers))
+    if dry_run:
+        if settings.json:
+            print_json({"version": 1, "plan": _plan_json(plan)})
+        return
+    with progress(settings, "prepare", "rows") as advance:
+
+        def on_shard(record: ShardRecord, done: int, total: int) -> None:
+            advance(min(done * plan.layout.shard_rows, plan.layout.rows), plan.layout.rows)
+
+        summary = prepare_store(plan, scheduler=scheduler, workers=workers, on_shard=on_shard, **rest)
+    for line in summary.notes:
+        note(settings, line)
+    if settings.json:
+        print_json({"version": 1, "plan": _plan_json(plan), "summary": _summary_json(summary)})
+    else:
+        print_pairs(_summary_lines(plan, summary))
+    if summary.totals.skipped:
+        click.get_current_context().exit(1)
+
+
+def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
+    import os
+
+    layout, estimate = plan.layout, plan.estimate
+    spec, info, n = layout.spec, layout.source, workers or len(os.sched_getaffinity(0))
+    tree = "hierarchical" if spec.hierarchical else "flat"
+    kept = ["images"] * layout.images + ["maps"] * layout.maps + ["people"]
+    return [
+        ("store", plan.path),
+        ("source", f"{info.name} {info.split} ({info.annotations})".replace("  ", " ")),
+        ("targets", f"{spec.skeleton.name}, {tree}, input {_size(spec.input_hw)} px, stride {spec.stride}, "
+                    f"maps {_size(spec.map_hw)} cells"),
+        ("keeps", ", ".join(kept)),
+        ("rows", f"{layout.rows:,} with {layout.people:,} people, {layout.n_shards} shards of {layout.shard_rows}"),
+        *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),
+        ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.core_seconds / n)} and "
+                     f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
+    ]  # fmt: skip
+
+
+def _size(hw: tuple[int, int]) -> str:
+    return f"{hw[0]}x{hw[1]}"
+
+
+def _plan_json(plan: Plan) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    findings = dict(plan.source.findings)
+    return {"store": str(plan.path), "findings": findings, "estimate": asdict(plan.estimate),
+            "shards": plan.layout.n_shards, **plan.layout.attributes()["spm"]}  # fmt: skip
+
+
+def _summary_json(summary: Summary) -> dict[str, Any]:
+    totals = summary.totals
+    return {
+        "rows": totals.rows,
+        "counts": dict(totals.counts),
+        "skipped": {status.name.lower(): n for status, n in totals.skipped.items()},
+        "shards_done_before": summary.shards_done_before,
+        "shards_written": summary.shards_written,
+        "seconds": summary.seconds,
+    }
+
+
+def _summary_lines(plan: Plan, summary: Summary) -> list[tuple[str, object]]:
+    rows = summary.totals.rows
+    written = min(rows, summary.shards_written * plan.layout.shard_rows)
+    rate = f"{written:,} rows in {seconds_text(summary.seconds)} ({written / summary.seconds:,.0f} rows/s)"
+    before = (
+        f", {summary.shards_done_before} of {plan.layout.n_shards} shards were there"
+        if summary.shards_done_before
+        else ""
+    )
+    skipped = ", ".join(f"{n:,} {status.name.lower()}" for status, n in summary.totals.skipped.items())
+    lines: list[tuple[str, object]] = [("written", rate + before)]
+    if skipped:
+        lines.append(("skipped", f"{skipped}; spm inspect {plan.path} lists them"))
+    return [*lines, ("next", f"spm verify-targets {plan.path}")]

@@ -1,0 +1,66 @@
+"""`spm train`: a network from a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spmcli.options import Settings, talking
+from spmcli.output import plain_note, print_json, print_pairs, progress, seconds_text
+
+if TYPE_CHECKING:
+    from spmtrain.loop import StepLog
+
+
+@click.command("train")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="Finished store with images and maps.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="TOML file of training settings; the options here win over it."
+)
+@click.option("--preset", help="Network: tiny, small or paper (8 stacks of 256).  [default: tiny]")
+@click.option("--steps", type=int, help="Optimiser steps.  [default: the preset's; 300 for tiny]")
+@click.option("--batch", type=int, help="Rows a step.  [default: the preset's; 8 for tiny]")
+@click.option("--lr", type=float, help="Learning rate.  [default: the preset's; 0.004 for tiny]")
+@click.option("--seed", type=int, help="Of the first weights and the order of rows.  [default: 0]")
+@click.option("--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core]")
+@click.option("--device", help="auto, cpu or cuda.  [default: auto]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the checkpoint.  [default: run]")
+@talking
+@click.pass_obj
+def command(settings: Settings, /, store: Path, config: Path | None, out: Path | None, **chosen: object) -> None:
+    """Train on the maps of a prepared store; leaves OUT/last.pt."""
+    from spmtrain.config import TrainConfig
+    from spmtrain.loop import fit
+
+    changes = {name: value for name, value in chosen.items() if value is not None}
+    if out is not None:
+        changes["out"] = str(out)
+    resolved = TrainConfig.from_toml(config, **changes) if config else TrainConfig.from_json(changes)
+    seconds, waited = 0.0, 0.0
+    with progress(settings, "train", "steps") as advance:
+
+        def on_step(log: StepLog) -> None:
+            nonlocal seconds, waited
+            seconds, waited = seconds + log.step_s, waited + log.wait_s
+            advance(log.step, resolved.steps)
+            if log.step == 1 or log.step % max(1, resolved.steps // 20) == 0:
+                terms = f"root {sum(log.root):9.4f}  offsets {sum(log.offsets):9.4f}"
+                rate = f"{resolved.batch / log.step_s:6.1f} rows/s"
+                plain_note(settings, f"step {log.step:5d}  loss {log.total:9.4f}  {terms}  {rate}")
+
+        result = fit(store, resolved, on_step)
+    tenth = max(1, len(result.losses) // 10)
+    first, last = (sum(part) / tenth for part in (result.losses[:tenth], result.losses[-tenth:]))
+    if settings.json:
+        print_json({"version": 1, "checkpoint": str(result.checkpoint), "config": resolved.to_json(),
+                    "losses": result.losses, "seconds": seconds, "seconds_waiting": waited})  # fmt: skip
+        return
+    print_pairs(
+        [
+            ("loss", f"{first:.4f} over the first {tenth} steps, {last:.4f} over the last ({last / first:.0%})"),
+            ("time", f"{seconds_text(seconds)}, {waited / max(seconds, 1e-9):.1%} of it waiting for data"),
+            ("checkpoint", result.checkpoint),
+        ]
+    )

@@ -1,0 +1,278 @@
+"""Image files to network inputs: read, decode, turn upright, fit, encode.
+
+A store keeps an image at the size that `spmdata.geometry.letterbox` gives it and **without padding**; what would be
+enlarged is kept as it is. `load_input` enlarges and pads: the pixels land exactly where the letterbox's affine says.
+JPEGs are decoded by libjpeg-turbo, everything else by Pillow; both release the GIL.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from spmdata.errors import ImageError, ImageSizeError, SpecError
+from spmdata.geometry import letterbox
+
+Pixels = NDArray[np.uint8]
+Size = tuple[int, int]
+
+#: Grey of the padding, and of what is transparent: near the mean of photographs, so that it makes no strong edge.
+PAD_VALUE = 114
+#: Larger images are taken for decompression bombs, as Pillow does (1/2 GiB of RGB).
+MAX_PIXELS = 178_956_970
+_JPEG = b"\xff\xd8\xff"
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read an image file whole.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, unreadable or empty; the caller names it.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("image does not exist") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"image cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not data:
+        raise ImageError("image is empty")
+    return data
+
+
+def decode_image(data: bytes) -> Pixels:
+    """Decode any image file and turn it upright by its EXIF orientation.
+
+    Grey becomes RGB, 16 bits a channel become the upper 8, CMYK is converted, transparency shows `PAD_VALUE`; of
+    several frames the first is taken.
+
+    Parameters
+    ----------
+    data : bytes
+        What the file holds.
+
+    Returns
+    -------
+    (h, w, 3) uint8
+        RGB.
+
+    Raises
+    ------
+    ImageError
+        Empty, truncated, damaged, not an image, of floating-point pixels, or of more than `MAX_PIXELS`.
+    """
+    return _decode(data, None)[0]
+
+
+def fit_image(data: bytes, size_hw: Size, input_hw: Size, quality: int = 90) -> bytes:
+    """Return the bytes that a store keeps for an image: the file's own, or those of a smaller JPEG.
+
+    Where the letterbox shrinks, the image is resized (antialiased bicubic) to its ``resized_hw``, without
+    padding, and encoded as JPEG with 4:2:0 chroma, which is what most photographs come with. Where it enlarges
+    or keeps the size, a JPEG or PNG stays as it is; what `load_input` would not decode to the same pixels
+    (another format, a turned or slightly damaged image) is encoded as JPEG at its own size.
+
+    The EXIF orientation is honoured when the upright image has the annotations' size. When only the image as
+    stored has it, the annotations were made on that, and it is not turned.
+
+    Parameters
+    ----------
+    data : bytes
+        The image file.
+    size_hw : (int, int)
+        Height and width in px that the annotations refer to.
+    input_hw : (int, int)
+        Height and width of the network's input in px.
+    quality : int
+        JPEG quality, 1 to 100.
+
+    Returns
+    -------
+    bytes
+        JPEG or PNG for `load_input`.
+
+    Raises
+    ------
+    ImageError
+        See `decode_image`; ImageSizeError for another size than the annotations'.
+    SpecError
+        A size below 1 or a quality out of range.
+    """
+    if not 1 <= quality <= 100:
+        raise SpecError(f"JPEG quality must be 1 to 100, got {quality}")
+    resized_hw, _ = _place(size_hw, input_hw)
+    pixels, as_stored = _decode(data, size_hw)
+    if resized_hw[0] >= size_hw[0] and resized_hw[1] >= size_hw[1]:
+        if as_stored:
+            return data
+    else:
+        pixels = _resize(pixels, resized_hw)
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "420", fastdct=False)
+    return encoded
+
+
+def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pixels | None = None) -> Pixels:
+    """Decode what `fit_image` returned into the network's input: enlarged if need be, padded with `PAD_VALUE`.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        An image of the letterbox's ``resized_hw``, or of ``size_hw``; taken as stored, EXIF is not looked at.
+    size_hw : (int, int)
+        Height and width in px that the annotations refer to.
+    input_hw : (int, int)
+        Height and width (H, W) of the network's input in px.
+    out : (H, W, 3) uint8, optional
+        Where to put the result.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        RGB; ``out`` when it was given.
+
+    Raises
+    ------
+    ImageError
+        The bytes cannot be decoded, or have neither size.
+    SpecError
+        ``out`` has another shape or dtype, or a size is below 1.
+    """
+    resized_hw, (top, left) = _place(size_hw, input_hw)
+    if out is None:
+        out = np.empty((*input_hw, 3), np.uint8)
+    elif out.shape != (*input_hw, 3) or out.dtype != np.uint8:
+        raise SpecError(f"out must be {(*input_hw, 3)} uint8, got {out.shape} {out.dtype}")
+    bottom, right = top + resized_hw[0], left + resized_hw[1]
+    _decode_stored(data, size_hw, out[top:bottom, left:right])
+    for pad in (out[:top], out[bottom:], out[:, :left], out[:, right:]):
+        pad[:] = PAD_VALUE
+    return out
+
+
+@lru_cache(maxsize=4096)
+def _place(size_hw: Size, input_hw: Size) -> tuple[Size, Size]:
+    """Resized size and padding of a letterbox; few sizes come often, and an Affine costs as much as 1 % of a JPEG."""
+    box = letterbox(size_hw, input_hw)
+    return box.resized_hw, box.pad_yx
+
+
+def _resize(pixels: Pixels, size_hw: Size) -> Pixels:
+    size_wh = size_hw[1], size_hw[0]
+    image = Image.fromarray(pixels).resize(size_wh, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.asarray(image)
+
+
+def _decode_stored(data: bytes | memoryview, size_hw: Size, inside: Pixels) -> None:
+    """Decode an image of the size of ``inside``, or of ``size_hw`` and then resized, into ``inside``."""
+    wanted_hw = inside.shape[0], inside.shape[1]
+    if data[:3] == _JPEG:
+        try:
+            stored_hw: Size = simplejpeg.decode_jpeg_header(data)[:2]
+            _demand_size(stored_hw, wanted_hw, size_hw)
+            if stored_hw == wanted_hw and inside.flags.c_contiguous:
+                simplejpeg.decode_jpeg(data, buffer=inside)
+                return
+            pixels: Pixels = simplejpeg.decode_jpeg(data)
+        except ValueError as error:
+            raise ImageError(f"image cannot be decoded: {error}") from error
+    else:
+        with _opened(data) as image:
+            stored_hw = image.height, image.width
+            _demand_size(stored_hw, wanted_hw, size_hw)
+            pixels = _rgb(image)
+    inside[:] = pixels if stored_hw == wanted_hw else _resize(pixels, wanted_hw)
+
+
+def _demand_size(stored_hw: Size, *allowed: Size) -> None:
+    if stored_hw not in allowed:
+        raise ImageError(f"image is {_said(stored_hw)}; {' or '.join(map(_said, allowed))} expected")
+
+
+def _decode(data: bytes, size_hw: Size | None) -> tuple[Pixels, bool]:
+    """Return upright pixels, and whether `_decode_stored` would find the same in the same bytes."""
+    with _opened(data) as image:
+        stored_hw, orientation = (image.height, image.width), _orientation(image)
+        upright_hw = stored_hw[::-1] if orientation >= 5 else stored_hw
+        if size_hw is not None and size_hw != upright_hw:
+            if size_hw != stored_hw:
+                raise ImageSizeError(f"image is {_said(upright_hw)}, its annotations are for {_said(size_hw)}")
+            orientation = 1
+        if image.format == "PNG":  # loading does not look at the checksums of its pixels
+            with Image.open(io.BytesIO(data)) as again:
+                again.verify()
+        pixels, as_stored = _pixels(image, data)
+    return _turned(pixels, orientation), as_stored and orientation == 1
+
+
+@contextmanager
+def _opened(data: bytes | memoryview) -> Iterator[Image.Image]:
+    """Open by Pillow; whatever goes wrong with the image until the block ends is an ImageError."""
+    if not data:
+        raise ImageError("image is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            size_hw = image.height, image.width
+            if image.height * image.width > MAX_PIXELS:
+                raise ImageError(f"image is {_said(size_hw)}: more than {MAX_PIXELS} are a decompression bomb")
+            yield image
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:  # its own message holds an address in memory
+        raise ImageError("file is not an image of a known format") from error
+    except Exception as error:  # on garbage Pillow raises SyntaxError, struct.error and more
+        raise ImageError(f"image cannot be decoded: {error}") from error
+
+
+def _pixels(image: Image.Image, data: bytes) -> tuple[Pixels, bool]:
+    if data[:3] == _JPEG:
+        # It refuses what it would have to guess; Pillow mends what is not truncated.
+        with suppress(ValueError):
+            return simplejpeg.decode_jpeg(data), True
+    return _rgb(image), image.format == "PNG"
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    if image.mode == "F":
+        raise ImageError("image has floating-point pixels; 8 or 16 bits a channel expected")
+    if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits at 255
+        grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        top = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", top.size, (PAD_VALUE,) * 3 + (255,)), top)
+    return np.asarray(image.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) to 8; 1 when it is absent or damaged."""
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
+    with suppress(Exception):
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return value if value in range(1, 9) else 1
+    return 1
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo an EXIF orientation: from 5 on rows are columns; then mirror where the stored image was mirrored."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _said(size_hw: Size) -> str:
+    return f"{size_hw[0]} x {size_hw[1]} px (height x width)"

@@ -1,0 +1,33 @@
+"""The one numba alias of the project.
+
+Kernels are serial and release the GIL: Dask and reader threads own the parallelism. A ``parallel=True`` kernel called
+from two Dask threads aborts the process on numba's workqueue layer, and threads below threads only fight for cores.
+``cache=True`` keeps compiled code beside the sources; warm up once in the parent before workers start.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numba
+
+
+def _drop_stale_caches() -> None:
+    """Remove compiled code that is older than any kernel's source.
+
+    Numba compares a cached function with its own file alone: a change in a kernel that it calls from another file
+    would go on running as it was.
+    """
+    here = Path(__file__).parent
+    changed = max(source.stat().st_mtime for source in here.glob("*.py"))
+    for index in here.glob("__pycache__/*.nbi"):
+        with suppress(OSError):  # another process was faster, or an installation that cannot be written, nor changed
+            if index.stat().st_mtime < changed:
+                index.unlink()
+
+
+_drop_stale_caches()
+
+#: Serial, nogil, cached, division as in numpy; no fast-math: NaN must stay NaN, and sums must not be reordered.
+jit = numba.njit(nogil=True, cache=True, error_model="numpy")

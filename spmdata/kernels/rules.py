@@ -1,0 +1,35 @@
+"""The conventions of a spec as plain numbers, the form in which kernels take them.
+
+Kernels take arrays and this tuple, never values of the project: `spmdata.codec` fills it from a TargetSpec.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ROOT_MEAN, ROOT_BBOX, ROOT_TORSO, ROOT_JOINT = 0, 1, 2, 3
+REPARENT, STAY, DROP = 0, 1, 2
+MEAN, NEAREST, SMALLEST = 0, 1, 2
+
+#: How a joint of a person is drawn: not at all, `target - cell`, or the constant `target`.
+NOTHING, TOWARDS, CONSTANT = 0, 1, 2
+
+
+class Rules(NamedTuple):
+    """Numbers of a spec; lengths in cells unless said.
+
+    ``tau`` limits d squared, or max(|du|, |dv|) when ``square``; ``heat_cut`` is the largest d squared that is drawn.
+    """
+
+    stride: float
+    origin_px: float
+    root_rule: int
+    root_joint: int
+    anchor_root: bool
+    missing_parent: int
+    overlap: int
+    square: bool
+    tau: float
+    norm: float
+    heat_denominator: float
+    heat_cut: float

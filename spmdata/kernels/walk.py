@@ -1,0 +1,59 @@
+"""Follow the vectors from each root down the tree.
+
+Letters: P people, K joints, H, W cells; p person, k joint, v row, u column.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spmdata.kernels.jit import jit
+from spmdata.kernels.rules import Rules
+
+
+@jit
+def clamp_cell(x: float, n: int) -> int:
+    """Return the nearest of n cells to a coordinate; 0 for NaN, which a network may produce."""
+    if not x > 0:
+        return 0
+    return n - 1 if x >= n - 1 else math.floor(x + 0.5)
+
+
+@jit
+def walk(
+    offsets: NDArray[np.float32],
+    count: NDArray[np.uint8],
+    cells: NDArray[np.int64],
+    parents: NDArray[np.int64],
+    order: NDArray[np.int64],
+    rules: Rules,
+    joints: NDArray[np.float32],
+    visible: NDArray[np.uint8],
+) -> None:
+    """Fill joints (P, K, 2) in input px and visible (P, K) of the persons whose peaks are ``cells`` (P, 2).
+
+    Each joint's map (2, H, W) of ``offsets`` (K, 2, H, W) is read at the cell nearest its parent's estimate, or at
+    the peak when anchors are roots. ``count`` (K, H, W) says what is supervised; (0, 0, 0) when it is not known.
+    """
+    height, width = offsets.shape[2], offsets.shape[3]
+    known = len(count) > 0
+    at = np.empty((len(parents), 2), np.float64)
+    for p in range(len(cells)):
+        for i in range(len(order)):
+            k = order[i]
+            a = parents[k]
+            u, v = cells[p, 0], cells[p, 1]
+            x, y = float(u), float(v)
+            if a >= 0:
+                x, y = at[a, 0], at[a, 1]
+                if not rules.anchor_root:
+                    u, v = clamp_cell(x, width), clamp_cell(y, height)
+                    x, y = float(u), float(v)
+            at[k, 0] = x + rules.norm * offsets[k, 0, v, u]
+            at[k, 1] = y + rules.norm * offsets[k, 1, v, u]
+            joints[p, k, 0] = at[k, 0] * rules.stride + rules.origin_px
+            joints[p, k, 1] = at[k, 1] * rules.stride + rules.origin_px
+            visible[p, k] = 1 if not known or count[k, v, u] > 0 else 0

@@ -1,0 +1,1 @@
+"""People against People: how good an estimate is."""

@@ -1,0 +1,97 @@
+"""The people of many rows as padded tables: what kernels take and what ``people/*`` of a store holds.
+
+Letters: n rows; P most people of one row; K joints; D axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spmdata.errors import SpecError
+from spmdata.people import DTYPES, People
+
+
+class PeopleBatch(NamedTuple):
+    """People of n rows, padded with zeros to P each; the fields bear the names of the arrays ``people/*``.
+
+    Attributes
+    ----------
+    number : (n,) uint32
+        How many people each row has; beyond it all is zero.
+    joints : (n, P, K, D) float32
+        Input px (and cm for z).
+    visible : (n, P, K) uint8
+        0 not labelled, 1 occluded, 2 visible.
+    area : (n, P) float32
+        px squared.
+    bbox : (n, P, 4) float32
+        xywh in pixel-edge units.
+    ignore, has_depth : (n, P) bool
+        As in `People`.
+    head_px : (n, P) float32
+        0 where unknown.
+    id : (n, P) int64
+        Annotation ids.
+    """
+
+    number: NDArray[np.uint32]
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+    area: NDArray[np.float32]
+    bbox: NDArray[np.float32]
+    ignore: NDArray[np.bool_]
+    has_depth: NDArray[np.bool_]
+    head_px: NDArray[np.float32]
+    id: NDArray[np.int64]
+
+    def people(self, index: int) -> People:
+        """Return the people of one row without padding, every score 1."""
+        p = int(self.number[index])
+        columns = {COLUMNS.get(name, name): getattr(self, name)[index, :p] for name in self._fields[1:]}
+        return People(**columns, score=np.ones(p, np.float32))
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by their names in the store, such as ``people/joints``."""
+        return {f"people/{name}": getattr(self, name) for name in self._fields}
+
+
+#: Column of `People` for each field of `PeopleBatch` whose name differs.
+COLUMNS = {"bbox": "bbox_xywh"}
+
+
+def pad_people(rows: Sequence[People], max_people: int, n_joints: int, dims: int = 2) -> PeopleBatch:
+    """Return the people of several rows as padded tables.
+
+    Parameters
+    ----------
+    rows : sequence of People, n
+        In input px.
+    max_people, n_joints, dims : int
+        P, K and D.
+
+    Raises
+    ------
+    SpecError
+        A row of more people than P, or of other joints.
+    """
+    shapes: dict[str, tuple[int, ...]] = {
+        "joints": (n_joints, dims),
+        "visible": (n_joints,),
+        "bbox_xywh": (4,),
+    }
+    columns: dict[str, NDArray[Any]] = {}
+    for name in PeopleBatch._fields[1:]:
+        column = COLUMNS.get(name, name)
+        columns[name] = np.zeros((len(rows), max_people, *shapes.get(column, ())), DTYPES[column])
+    for i, people in enumerate(rows):
+        if len(people) > max_people or people.joints.shape[1:] != (n_joints, dims):
+            raise SpecError(
+                f"row {i} has people (P, K, D) {people.joints.shape}, at most ({max_people}, {n_joints}, {dims}) fit"
+            )
+        for name, table in columns.items():
+            table[i, : len(people)] = getattr(people, COLUMNS.get(name, name))
+    return PeopleBatch(number=np.array([len(people) for people in rows], np.uint32), **columns)

@@ -1,0 +1,1 @@
+"""From a source to a finished store: plan, run the tasks, finalise."""

@@ -1,0 +1,161 @@
+"""The plan of a store: a printable value that says what will be written, and what it will cost.
+
+Only annotations are read. Bytes and seconds come from encoding and compressing a few rows of the very set.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spmdata.codec import Codec
+from spmdata.errors import SpecError
+from spmdata.geometry import letterbox
+from spmdata.prepare.task import BATCH_ROWS
+from spmdata.sources.base import Source
+from spmdata.spec import TargetSpec
+from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import encode_chunk
+
+#: Rows encoded to learn what a row costs.
+TRIAL_ROWS = 16
+#: Bytes of a re-encoded JPEG per pixel at quality 90, and seconds to decode, shrink and encode one such pixel.
+JPEG_BYTES_PX, JPEG_SECONDS_PX = 0.30, 2.2e-8
+#: What a Python process of ours holds before the first row, and one worker beside the rows of its shard.
+BASE_BYTES, WORKER_BYTES = 180e6, 20e6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan will cost.
+
+    Parameters
+    ----------
+    bytes : int
+        Of the finished store.
+    core_seconds : float
+        Of one core, all shards.
+    shard_bytes : int
+        Compressed rows of one shard, held by each worker.
+    """
+
+    bytes: int
+    core_seconds: float
+    shard_bytes: int
+
+    def memory_bytes(self, workers: int) -> int:
+        """Return the peak memory of a run with so many workers in one process."""
+        return int(BASE_BYTES + workers * (WORKER_BYTES + self.shard_bytes))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A store to be written: where, what, from which samples.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store.
+    layout : StoreSpec
+        Every array of it.
+    source : Source
+        Its rows.
+    estimate : Estimate
+        What it costs.
+    """
+
+    path: Path
+    layout: StoreSpec
+    source: Source
+    estimate: Estimate
+
+
+def plan_store(
+    source: Source,
+    spec: TargetSpec,
+    path: str | Path,
+    *,
+    images: bool = True,
+    maps: bool = True,
+    shard_rows: int = 256,
+    image_quality: int = 90,
+) -> Plan:
+    """Plan a store; nothing is written.
+
+    Parameters
+    ----------
+    source : Source
+        Parsed annotations.
+    spec : TargetSpec
+        Conventions of the targets; its skeleton must be the source's.
+    path : path-like
+        Where the store goes; ``.zarr``.
+    images, maps : bool
+        Keep the images, the target maps.
+    shard_rows : int
+        Rows of a shard: what one task does and a kill loses at most.
+    image_quality : int
+        JPEG quality of images that are re-encoded.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    SpecError
+        Another skeleton than the source's, a path that ends in something else, no rows, images without a folder.
+    """
+    path = Path(path)
+    if path.suffix != ".zarr":
+        raise SpecError(f"a store's name ends in .zarr, got {path.name!r}; try {path.with_suffix('.zarr').name!r}")
+    if spec.skeleton != source.skeleton:
+        raise SpecError(f"the spec is for {spec.skeleton.name}, the source has {source.skeleton.name}")
+    if images and source.image_reader is None:
+        raise SpecError("images are wanted, but the source has no image folder; name it, or leave images out")
+    layout = StoreSpec(
+        spec=spec,
+        source=source.info,
+        rows=len(source),
+        people=int(source.n_people.sum()),
+        max_people=max(1, int(source.n_people.max(initial=0))),
+        shard_rows=min(shard_rows, max(1, len(source))),
+        images=images,
+        maps=maps,
+        image_quality=image_quality,
+    )
+    return Plan(path, layout, source, _estimate(source, layout))
+
+
+def _estimate(source: Source, layout: StoreSpec) -> Estimate:
+    """Encode and compress a few rows spread over the set, and count what one costs."""
+    trial = np.unique(np.linspace(0, len(source) - 1, TRIAL_ROWS).astype(int)).tolist()
+    samples = [source[i] for i in trial]
+    spec = layout.spec
+    row_bytes, row_seconds = 60.0 + 190.0 * layout.people / layout.rows, 1e-4
+    if layout.maps:
+        codec = Codec(spec)
+        codec.warm_up()
+        start, packed = time.perf_counter(), 0
+        for at in range(0, len(samples), BATCH_ROWS):
+            batch = samples[at : at + BATCH_ROWS]
+            moved = [s.people.transform(letterbox(s.size_hw, spec.input_hw).affine) for s in batch]
+            for name, maps in codec.encode_batch(moved)._asdict().items():
+                if maps is not None:
+                    array = layout.array(name)
+                    packed += sum(len(encode_chunk(array, row[None]) or b"") + 16 for row in maps)
+        row_bytes += packed / len(samples)
+        row_seconds += (time.perf_counter() - start) / len(samples)
+    if layout.images:
+        boxes = [letterbox(s.size_hw, spec.input_hw) for s in samples]
+        pixels = float(np.mean([b.resized_hw[0] * b.resized_hw[1] for b in boxes]))
+        row_bytes += pixels * JPEG_BYTES_PX
+        row_seconds += float(np.mean([s.size_hw[0] * s.size_hw[1] for s in samples])) * JPEG_SECONDS_PX
+    return Estimate(
+        bytes=int(row_bytes * layout.rows),
+        core_seconds=row_seconds * layout.rows,
+        shard_bytes=int(row_bytes * layout.shard_rows),
+    )

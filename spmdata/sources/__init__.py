@@ -1,0 +1,1 @@
+"""Annotation files to Samples: one module a data set."""

@@ -1,0 +1,74 @@
+"""What a data set must offer to be prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spmdata.images import read_bytes
+from spmdata.people import Sample, SourceInfo
+from spmdata.skeleton import Skeleton
+
+
+class ImageReader(Protocol):
+    """Gets at the images of a source; travels to the workers, so it is small and can be pickled."""
+
+    def read(self, sample: Sample) -> bytes:
+        """Return the image file's bytes; ImageError when there is none, without the file's name."""
+        ...
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Images that are files: `Sample.path` below a folder."""
+
+    root: Path
+
+    def read(self, sample: Sample) -> bytes:
+        """Return the file's bytes; ImageError when it is missing, unreadable or empty."""
+        return read_bytes(self.root / sample.path)
+
+
+class Source(Protocol):
+    """An annotation file, parsed once: a sequence of Samples, one an image.
+
+    Attributes
+    ----------
+    info : SourceInfo
+        Provenance for the store.
+    skeleton : Skeleton
+        The joints that its people have.
+    image_reader : ImageReader or None
+        Gets the images; None when they were not asked for.
+    n_people : (N,) int64
+        People of each sample, ignored ones included, known without building it.
+    findings : tuple of (str, int)
+        What was passed over or mended while parsing and how often, in words for a person.
+    """
+
+    @property
+    def info(self) -> SourceInfo: ...  # noqa: D102
+
+    @property
+    def skeleton(self) -> Skeleton: ...  # noqa: D102
+
+    @property
+    def image_reader(self) -> ImageReader | None: ...  # noqa: D102
+
+    @property
+    def n_people(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+    @property
+    def findings(self) -> tuple[tuple[str, int], ...]: ...  # noqa: D102
+
+    def __len__(self) -> int:
+        """Return N, the number of samples."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample, 0 <= index < N."""
+        ...

@@ -1,0 +1,135 @@
+"""Where data sets usually lie on disk, so that a command needs no paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from spmdata.errors import AnnotationError
+
+#: The environment variable that names the folder of data sets when there is no ``./data``.
+ROOT_VARIABLE = "SPM_DATA"
+_COCO_NAME = re.compile(r"person_keypoints_(.+?)\.json(?:\.gz)?")
+
+
+class CocoFiles(NamedTuple):
+    """An annotation file, the folder of its images (None when not asked for) and the split's name."""
+
+    annotations: Path
+    images: Path | None
+    split: str
+
+
+def data_root(root: Path | None, wanted: str) -> Path:
+    """Return the folder that data sets lie in: ``root``, else ``./data`` if it is there, else ``$SPM_DATA``.
+
+    Parameters
+    ----------
+    root : pathlib.Path or None
+        As given on the command line.
+    wanted : str
+        What will be looked for below it, for the message.
+
+    Raises
+    ------
+    AnnotationError
+        The folder does not exist, or none of them does.
+    """
+    if root is not None:
+        if not root.is_dir():
+            raise AnnotationError(f"the root {root}, in which to look for {wanted}, is not a folder")
+        return root
+    here, named = Path("data"), os.environ.get(ROOT_VARIABLE, "")
+    if here.is_dir():
+        return here
+    if named and Path(named).is_dir():
+        return Path(named)
+    said = f"${ROOT_VARIABLE} names {named!r}, which is no folder" if named else f"${ROOT_VARIABLE} is not set"
+    raise AnnotationError(
+        f"nowhere to look for {wanted}: there is no folder ./data and {said}; give --root or --annotations"
+    )
+
+
+def find_coco(
+    annotations: Path | None = None,
+    images: Path | None = None,
+    *,
+    root: Path | None = None,
+    split: str | None = None,
+    need_images: bool = True,
+) -> CocoFiles:
+    """Find what was not given of a COCO data set.
+
+    Annotations are ``coco/annotations/person_keypoints_SPLIT.json[.gz]`` below the root. Images are ``SPLIT``
+    or ``images/SPLIT`` beside the folder of the annotations or beside the annotations themselves; for a split
+    such as ``train2017_mini`` also in ``train2017``.
+
+    Parameters
+    ----------
+    annotations : pathlib.Path, optional
+        Taken as it is, wherever it lies.
+    images : pathlib.Path, optional
+        A folder, taken as it is.
+    root : pathlib.Path, optional
+        See `data_root`; not looked at when ``annotations`` is given.
+    split : str, optional
+        ``train2017`` unless the name of the annotation file says another.
+    need_images : bool
+        False: images are neither looked for nor returned.
+
+    Returns
+    -------
+    CocoFiles
+        Paths that exist.
+
+    Raises
+    ------
+    AnnotationError
+        Something is not there; the message lists every place that was looked at.
+    """
+    if annotations is None:
+        split = split or "train2017"
+        wanted = f"coco/annotations/person_keypoints_{split}.json[.gz]"
+        annotations = _find_annotations(data_root(root, wanted) / "coco" / "annotations", split)
+    elif split is None:
+        named = _COCO_NAME.fullmatch(annotations.name)
+        split = named[1] if named else ""
+    if not need_images:
+        return CocoFiles(annotations, None, split)
+    if images is None:
+        images = _find_images(annotations.parent, split)
+    elif not images.is_dir():
+        raise AnnotationError(f"the image folder {images} does not exist")
+    return CocoFiles(annotations, images, split)
+
+
+def _find_annotations(folder: Path, split: str) -> Path:
+    tried = [folder / f"person_keypoints_{split}.json{suffix}" for suffix in ("", ".gz")]
+    for path in tried:
+        if path.is_file():
+            return path
+    names = (_COCO_NAME.fullmatch(path.name) for path in folder.glob("person_keypoints_*"))
+    there = sorted({name[1] for name in names if name})
+    others = f" (there are the splits {', '.join(there)})" if there else ""
+    raise AnnotationError(
+        f"no COCO annotations of split {split}{others}: looked for {_listed(tried)}; "
+        "give --annotations, --root or --split"
+    )
+
+
+def _find_images(beside: Path, split: str) -> Path:
+    parts = split.split("_")
+    names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)] if split else []
+    folders = (beside.parent, beside.parent / "images", beside, beside / "images")
+    tried = [folder / name for name in names for folder in folders]
+    for path in tried:
+        if path.is_dir():
+            return path
+    where = f"looked for {_listed(tried)}; " if tried else ""
+    raise AnnotationError(f"no image folder for these annotations: {where}give --images DIR or --no-images")
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(str(path) for path in paths)

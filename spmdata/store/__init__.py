@@ -1,0 +1,1 @@
+"""Prepared data sets on disk: schema, shards, ledger, writer, reader."""

@@ -1,0 +1,147 @@
+"""The bytes of one chunk: C-order little-endian values, zstd, crc32c, exactly as zarr's codecs write them.
+
+Chunks of ``bytes`` are not compressed (they are JPEG or PNG); chunks of ``str`` are. A chunk that is all fill value
+(zeros, False, empty) is absent: its bytes are None. zstd and crc32c release the GIL.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from google_crc32c import value as crc32c
+from numcodecs.zstd import compress, decompress
+from numpy.typing import NDArray
+
+from spmdata.errors import StoreError
+from spmdata.store.arrays import ArraySpec
+
+LEVEL = 3
+CRC = struct.Struct("<I")
+LENGTH = struct.Struct("<I")
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def encode_chunk(array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
+    """Return a chunk's bytes; None when all is fill value.
+
+    Parameters
+    ----------
+    array : ArraySpec
+        Whose chunk it is; only its dtype matters.
+    values : array or sequence
+        For a fixed dtype: C-contiguous, of the array's dtype. Else the chunk's strings or bytes, one a row.
+    """
+    if array.varying:
+        items = [item.encode() if isinstance(item, str) else item for item in values]
+        if not any(items):
+            return None
+        payload = LENGTH.pack(len(items)) + b"".join(part for item in items for part in (LENGTH.pack(len(item)), item))
+        if array.dtype == "str":
+            payload = compress(payload, LEVEL)
+    else:
+        assert isinstance(values, np.ndarray)
+        payload = compress(_raw(values), LEVEL)
+        # Zeros pack into next to nothing, so looking at every value (7 % of zstd's time) is for those alone.
+        if len(payload) <= 64 + values.nbytes // 4096 and is_zero(values):
+            return None
+    return payload + CRC.pack(crc32c(payload))
+
+
+def decode_into(chunk: bytes | None, out: NDArray[Any]) -> None:
+    """Check a chunk of a fixed dtype and decompress it straight into a C-contiguous array.
+
+    Raises
+    ------
+    StoreError
+        The checksum is wrong, or the content is of another size.
+    """
+    if chunk is None:
+        out.fill(0)
+        return
+    payload = checked(chunk)
+    if (size := content_size(payload)) != out.nbytes:
+        raise StoreError(f"its content is {size if size is not None else 'of unknown'} bytes, not {out.nbytes}")
+    _decompress(payload, _raw(out))
+
+
+def decode_items(array: ArraySpec, chunk: bytes | None, rows: int) -> list[Any]:
+    """Check a chunk of ``bytes`` or ``str`` and return its items, one a row.
+
+    Raises
+    ------
+    StoreError
+        The checksum is wrong, or the content is not what the format says.
+    """
+    if chunk is None:
+        return [b"" if array.dtype == "bytes" else ""] * rows
+    payload = checked(chunk)
+    if array.dtype == "bytes":
+        return list(split_items(payload, rows))
+    if content_size(payload) is None:
+        raise StoreError("it is no zstd frame that states its size")
+    try:
+        return [item.decode() for item in split_items(_decompress(payload, None), rows)]
+    except UnicodeDecodeError as error:
+        raise StoreError(f"its text is not UTF-8: {error}") from error
+
+
+def checked(chunk: bytes) -> bytes:
+    """Return a chunk without its crc32c; StoreError when that is wrong."""
+    payload, stored = chunk[:-4], chunk[-4:]
+    if (found := CRC.pack(crc32c(payload))) != stored:
+        raise StoreError(f"its crc32c is {found[::-1].hex()}, {stored[::-1].hex()} was written")
+    return payload
+
+
+def split_items(payload: bytes, rows: int) -> list[bytes]:
+    """Return the items of zarr's vlen framing: u4 count, then u4 length and bytes each; StoreError when it is not."""
+    items, at = [], LENGTH.size
+    try:
+        (count,) = LENGTH.unpack_from(payload)
+        for _ in range(min(count, rows)):
+            (length,) = LENGTH.unpack_from(payload, at)
+            items.append(payload[at + 4 : at + 4 + length])
+            at += 4 + length
+    except struct.error:
+        count = -1
+    if count != rows or at != len(payload):
+        raise StoreError(f"its {len(payload)} bytes are not {rows} items with their lengths")
+    return items
+
+
+def content_size(payload: bytes) -> int | None:
+    """Return the decompressed size that a zstd frame's header states (RFC 8878, 3.1.1.1); None when it is none.
+
+    zstd fills a larger buffer only in part and says nothing, so the size is asked for first.
+    """
+    if payload[:4] != ZSTD_MAGIC:
+        return None
+    payload = payload[:18].ljust(18, b"\0")
+    descriptor = payload[4]
+    flag, single, dictionary = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
+    width = (single, 2, 4, 8)[flag]
+    at = 5 + (1 - single) + (0, 1, 2, 4)[dictionary]
+    size = int.from_bytes(payload[at : at + width], "little")
+    return None if width == 0 else size + 256 * (width == 2)
+
+
+def is_zero(values: NDArray[Any]) -> bool:
+    """Return whether all bytes are zero; -0.0 is not."""
+    raw = _raw(values)
+    whole = raw.size & ~7
+    return not raw[:whole].view(np.uint64).any() and not raw[whole:].any()
+
+
+def _decompress(payload: bytes, out: NDArray[np.uint8] | None) -> bytes:
+    try:
+        return decompress(payload, out)  # type: ignore[no-any-return]
+    except (RuntimeError, ValueError) as error:
+        raise StoreError(f"it cannot be decompressed: {error}") from error
+
+
+def _raw(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the bytes of a C-contiguous array, no copy."""
+    return values.reshape(-1).view(np.uint8)

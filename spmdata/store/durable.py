@@ -1,0 +1,133 @@
+"""Files that are whole or not there, and JSON that carries its own seal.
+
+Everything a store writes to disk goes through this module: temp name in the same folder, fsync, rename, fsync of the
+folder. A run may be killed between any two lines and leaves nothing but temp files, which `sweep` removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from spmdata.errors import StoreError
+
+#: How the name of every temp file and folder begins.
+TEMPORARY = ".tmp-"
+
+
+def write_file(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file whole: nobody ever sees a part of it under its name.
+
+    Raises
+    ------
+    StoreError
+        The disk refuses; a rerun is harmless.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise StoreError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
+
+
+def update_file(path: Path, text: bytes) -> None:
+    """Write a file whole unless it holds just that already."""
+    if not path.is_file() or path.read_bytes() != text:
+        write_file(path, [text])
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there, for good."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def create_tree(path: Path, files: Mapping[str, bytes], folders: Iterable[str]) -> None:
+    """Create a folder with files (by relative path) and empty folders in it, all at once, by a rename.
+
+    Raises
+    ------
+    StoreError
+        The disk refuses, or something other than an empty folder is at ``path``.
+    """
+    temporary = path.with_name(f".{path.name}{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        os.makedirs(path.parent, exist_ok=True)
+        inner = {temporary, *(temporary / name for name in folders)}
+        inner |= {folder for name in files for folder in (temporary / name).parents if folder.is_relative_to(temporary)}
+        for folder in sorted(inner):
+            os.mkdir(folder)
+        for name, data in files.items():
+            with open(temporary / name, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for folder in sorted(inner, reverse=True):
+            sync_folder(folder)
+        os.rename(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise StoreError(f"cannot create {path}: {error.strerror or error}") from error
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed runs left of `write_file` in the tree at ``path`` and of `create_tree` beside it."""
+    for folder in path.parent.glob(f".{path.name}{TEMPORARY}*"):
+        shutil.rmtree(folder)
+    for parent, _, names in os.walk(path):
+        for name in names:
+            if name.startswith(TEMPORARY):
+                os.unlink(Path(parent, name))
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """Return JSON (sorted, indented, ASCII) with the sha256 of the rest under the key ``sha256``."""
+    plain = {key: value for key, value in content.items() if key != "sha256"}
+    return _dump({**plain, "sha256": hashlib.sha256(_dump(plain)).hexdigest()})
+
+
+def unseal(path: Path) -> dict[str, Any]:
+    """Return the content of a file that `seal` made, without its seal.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, or any bit of it is not as it was written.
+    """
+    try:
+        data = path.read_bytes()
+        content = json.loads(data)
+        if not isinstance(content, dict) or seal(content) != data:
+            raise ValueError("its sha256 does not match its content")
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return {key: value for key, value in content.items() if key != "sha256"}
+
+
+def _dump(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,171 @@
+"""The ledger: one record a shard, written last, says what is done; a file's existence says nothing.
+
+zarr never writes a shard that is all fill value, so a missing file may be right: only the record knows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spmdata.errors import StoreError
+from spmdata.store.durable import seal, unseal, write_file
+from spmdata.store.schema import RowStatus, StoreSpec
+from spmdata.store.shards import shard_path
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size and sha256 (hex) of one shard file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SkippedRow:
+    """A row that was written empty, and why; ``reason`` names no absolute path, time or host."""
+
+    row: int
+    status: RowStatus
+    reason: str
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What the ledger keeps of one finished shard.
+
+    Parameters
+    ----------
+    shard : int
+        Its number.
+    start, stop : int
+        Its rows.
+    fingerprint : str
+        Of the `StoreSpec` it was written for.
+    counts : mapping of str to int
+        Anything countable; `Totals.of` adds them up by name.
+    skipped : tuple of SkippedRow
+        In the order of rows.
+    files : mapping of str to FileRecord or None
+        By array name; None where all rows are fill value and there is no file.
+    """
+
+    shard: int
+    start: int
+    stop: int
+    fingerprint: str
+    counts: Mapping[str, int]
+    skipped: tuple[SkippedRow, ...]
+    files: Mapping[str, FileRecord | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values."""
+        return asdict(self) | {"counts": dict(self.counts), "skipped": [asdict(row) for row in self.skipped]}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ShardRecord:
+        """Build a record from `to_json`'s value; KeyError, TypeError or ValueError when it is none."""
+        skipped = (SkippedRow(row["row"], RowStatus(row["status"]), row["reason"]) for row in data["skipped"])
+        files = {name: None if file is None else FileRecord(**file) for name, file in data["files"].items()}
+        return ShardRecord(**{**data, "skipped": tuple(skipped), "files": files})
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over records.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the records, skipped ones included.
+    bytes : int
+        Bytes of their shard files.
+    counts : mapping of str to int
+        Sums by name.
+    skipped : mapping of RowStatus to int
+        Skipped rows by reason.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[RowStatus, int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(records: Iterable[ShardRecord]) -> Totals:
+        """Sum up."""
+        rows, size, counts, skipped = 0, 0, Counter[str](), Counter[RowStatus]()
+        for record in records:
+            rows += record.stop - record.start
+            size += sum(file.bytes for file in record.files.values() if file)
+            counts.update(record.counts)
+            skipped.update(row.status for row in record.skipped)
+        return Totals(rows, size, dict(sorted(counts.items())), dict(sorted(skipped.items())))
+
+
+class Ledger:
+    """The records below ``.spm/ledger`` of one store.
+
+    Parameters
+    ----------
+    path : path-like
+        The store.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.store = Path(path)
+
+    def file(self, shard: int) -> Path:
+        """Return where a record lies."""
+        return self.store / ".spm" / "ledger" / f"{shard:05d}.json"
+
+    def write(self, record: ShardRecord) -> None:
+        """Write one record whole; StoreError when the disk refuses."""
+        write_file(self.file(record.shard), [seal(record.to_json())])
+
+    def read(self, shard: int) -> ShardRecord:
+        """Return one record; StoreError when it is missing or any bit of it is damaged."""
+        file = self.file(shard)
+        try:
+            record = ShardRecord.from_json(unseal(file))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"{file} is no ledger record: {error!r}") from error
+        if record.shard != shard:
+            raise StoreError(f"{file} is the record of shard {record.shard}")
+        return record
+
+    def done(self, layout: StoreSpec) -> dict[int, ShardRecord]:
+        """Return the valid records by shard.
+
+        A record that is unreadable, of another fingerprint, or whose files are missing or of another size
+        counts as not done, so that the shard is redone.
+
+        Parameters
+        ----------
+        layout : StoreSpec
+            The plan.
+        """
+        fingerprint, done = layout.fingerprint(), {}
+        for shard in range(layout.n_shards):
+            try:
+                record = self.read(shard)
+            except StoreError:
+                continue
+            if record.fingerprint == fingerprint and self._has_files(record, layout):
+                done[shard] = record
+        return done
+
+    def _has_files(self, record: ShardRecord, layout: StoreSpec) -> bool:
+        """Whether every file of a record is there in its size, and no other; contents are check_store's matter."""
+        for array in layout.arrays():
+            path = shard_path(self.store, array, record.shard)
+            size = path.stat().st_size if path.is_file() else None
+            wanted = record.files.get(array.name)
+            if array.name not in record.files or size != (wanted.bytes if wanted else None):
+                return False
+        return True

@@ -1,0 +1,288 @@
+"""Open a prepared store and read any rows of it fast, from threads and forked or spawned processes.
+
+zarr-python takes about 1 ms a read whatever its size; here a row costs a `pread`, a checksum and zstd straight into the
+caller's array. Open files and decoded tables are kept (`Window`), so tables are not decoded again for each row.
+
+Letters: N rows of the store; n rows read; R rows of a shard.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google_crc32c import value as crc32c
+from numpy.typing import NDArray
+
+from spmdata.errors import SpecError, StoreError
+from spmdata.geometry import Affine
+from spmdata.padded import PeopleBatch
+from spmdata.people import People
+from spmdata.skeleton import Skeleton
+from spmdata.spec import TargetSpec
+from spmdata.store.arrays import ArraySpec
+from spmdata.store.chunks import decode_into, decode_items
+from spmdata.store.ledger import Ledger
+from spmdata.store.schema import RowStatus, StoreSpec
+from spmdata.store.shards import ShardFile, shard_path
+from spmdata.store.window import Window
+from spmdata.store.zarr_io import read_attributes
+
+Rows = Sequence[int] | NDArray[np.integer[Any]] | slice
+
+#: Decoded tables kept by one `Store`: all of COCO train2017's people are about 150 MB.
+WINDOW_BYTES = 256 << 20
+
+
+def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) -> Store:
+    """Open a prepared store.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.zarr`` folder that ``spm prepare`` wrote.
+    allow_incomplete : bool
+        Also open one whose run has not finished; a row of a shard that is not written is a StoreError.
+
+    Returns
+    -------
+    Store
+        Open for reading; nothing needs closing.
+
+    Raises
+    ------
+    StoreError
+        Nothing there, no store of ours, another format version, unfinished; the message says what to do.
+    """
+    path = Path(path)
+    attributes = read_attributes(path)
+    layout = StoreSpec.from_attributes(attributes, str(path))
+    if not attributes["spm"].get("complete") and not allow_incomplete:
+        done = len(Ledger(path).done(layout))
+        raise StoreError(
+            f"{path} is not finished: {done} of {layout.n_shards} shards are written; run the spm prepare command "
+            "that made it again to finish it"
+        )
+    return Store(path, layout, attributes)
+
+
+class Store:
+    """A prepared store, open for reading; `open_store` makes it.
+
+    Threads may share one; a forked child may go on with it; pickled, it opens its files anew.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Where it is.
+    layout : StoreSpec
+        What it holds.
+    attributes : dict
+        The group's attributes, JSON values.
+    """
+
+    def __init__(self, path: Path, layout: StoreSpec, attributes: dict[str, Any]) -> None:
+        self.path, self.layout, self.attributes = path, layout, attributes
+        self._root = path.absolute()  # files are opened later, perhaps from another folder
+        self._arrays = {array.name: array for array in layout.arrays()}
+        self._people = [self._arrays[f"people/{name}"] for name in PeopleBatch._fields]
+        files = min(4096, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._files: Window[ShardFile | None] = Window(files, lambda file: 1)
+        self._tables: Window[NDArray[Any]] = Window(WINDOW_BYTES, _weight)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it is, not what it keeps."""
+        return type(self), (self._root, self.layout, self.attributes)
+
+    @property
+    def spec(self) -> TargetSpec:
+        """The conventions of the targets."""
+        return self.layout.spec
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints."""
+        return self.layout.spec.skeleton
+
+    @property
+    def complete(self) -> bool:
+        """The run that wrote it was finalised."""
+        return self.attributes["spm"].get("complete") is True
+
+    def __len__(self) -> int:
+        """Return N."""
+        return self.layout.rows
+
+    def read(self, name: str, rows: Rows, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return some rows of an array.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``offsets``.
+        rows : sequence of int or slice, n
+            Row numbers from 0, in any order.
+        out : array, optional
+            (n, ...) of the array's dtype, C-contiguous; filled and returned.
+
+        Returns
+        -------
+        (n, ...) array
+            In the array's dtype; object for ``image`` (bytes) and text (str).
+
+        Raises
+        ------
+        StoreError
+            No such array or row, an ``out`` that does not fit, damage (the message names array and row).
+        """
+        array = self._array(name)
+        numbers = self._numbers(rows)
+        wanted = (len(numbers), *array.row_shape)
+        if out is None:
+            out = np.empty(wanted, array.numpy)
+        elif out.shape != wanted or out.dtype != array.numpy or not out.flags.c_contiguous:
+            raise StoreError(f"out must be C-contiguous {wanted} {array.numpy} for {name}, got {out.shape} {out.dtype}")
+        if array.chunk_rows == 1:
+            for i, row in enumerate(numbers.tolist()):
+                self._read_row(array, row, out[i : i + 1])
+            return out
+        shards, index = np.divmod(numbers, self.layout.shard_rows)
+        for shard in np.unique(shards).tolist():
+            mine = shards == shard
+            out[mine] = self._table(array, shard)[index[mine]]
+        return out
+
+    def table(self, name: str) -> NDArray[Any]:
+        """Return a whole array, (N, ...), read-only; kept while it fits into the window.
+
+        Raises
+        ------
+        StoreError
+            No such array, or damage.
+        """
+
+        def whole() -> NDArray[Any]:
+            values = self.read(name, slice(None))
+            values.flags.writeable = False
+            return values
+
+        return self._tables.get((name, None), whole)
+
+    @property
+    def status(self) -> NDArray[np.uint8]:
+        """`RowStatus` of every row, (N,)."""
+        return self.table("row/status")
+
+    def people(self, row: int) -> People:
+        """Return the people of one row in input px, every score 1; StoreError as for `read`."""
+        shard, number = self._place(row)
+        return PeopleBatch(*(self._table(array, shard) for array in self._people)).people(number)
+
+    def people_batch(self, rows: Rows) -> PeopleBatch:
+        """Return the people of several rows as padded tables; StoreError as for `read`."""
+        return PeopleBatch(*(self.read(f"people/{name}", rows) for name in PeopleBatch._fields))
+
+    def image_bytes(self, row: int) -> bytes:
+        """Return one image as it was encoded, checked against ``image_crc32c``; empty for a skipped row.
+
+        Raises
+        ------
+        StoreError
+            A store without images, no such row, or damage.
+        """
+        shard, number = self._place(row)
+        array = self._array("image")
+        data: bytes = _items(self._file(array, shard), array, number, 1)[0]
+        expected = int(self._table(self._arrays["image_crc32c"], shard)[number])
+        if crc32c(data) != expected:
+            raise StoreError(f"image row {row}: its crc32c is {crc32c(data):08x}, image_crc32c says {expected:08x}")
+        return data
+
+    def affine(self, row: int) -> Affine:
+        """Return the map from original image px to input px of one row; StoreError for a skipped row."""
+        try:
+            return Affine(self.read("row/affine", [row])[0])
+        except SpecError as error:
+            status = RowStatus(int(self.read("row/status", [row])[0]))
+            raise StoreError(f"row {row} ({status.name}) has no affine: {error}") from error
+
+    def _array(self, name: str) -> ArraySpec:
+        return self._arrays.get(name) or self.layout.array(name)
+
+    def _numbers(self, rows: Rows) -> NDArray[np.int64]:
+        """Row numbers (n,), checked."""
+        if isinstance(rows, slice):
+            return np.arange(*rows.indices(len(self)))
+        numbers = np.asarray(rows)
+        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+            raise StoreError(f"rows must be a sequence of row numbers or a slice, got {rows!r}")
+        if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self):
+            raise StoreError(f"row must be in [0, {len(self) - 1}], got {numbers.min()} to {numbers.max()}")
+        return numbers.astype(np.int64, copy=False)
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """Shard of a row and its position there, checked."""
+        if not 0 <= row < self.layout.rows:
+            raise StoreError(f"row must be in [0, {self.layout.rows - 1}], got {row}")
+        return divmod(int(row), self.layout.shard_rows)
+
+    def _read_row(self, array: ArraySpec, row: int, out: NDArray[Any]) -> None:
+        """Read one row of an array with a chunk a row into ``out`` (1, ...)."""
+        shard, number = divmod(row, self.layout.shard_rows)
+        file = self._file(array, shard)
+        if array.varying:
+            out[0] = _items(file, array, number, 1)[0]
+        elif file is None:
+            out.fill(0)
+        else:
+            file.decoded(number, lambda chunk: decode_into(chunk, out))
+
+    def _table(self, array: ArraySpec, shard: int) -> NDArray[Any]:
+        """One shard of an array with a chunk a shard, (R, ...), decoded once while it is kept."""
+        rows = self.layout.shard_rows
+
+        def decode() -> NDArray[Any]:
+            file, table = self._file(array, shard), np.zeros((rows, *array.row_shape), array.numpy)
+            if array.varying:
+                table[:] = _items(file, array, 0, rows)
+            elif file is not None:
+                file.decoded(0, lambda chunk: decode_into(chunk, table))
+            table.flags.writeable = False
+            return table
+
+        return self._tables.get((array.name, shard), decode)
+
+    def _file(self, array: ArraySpec, shard: int) -> ShardFile | None:
+        return self._files.get((array.name, shard), lambda: self._open(array, shard))
+
+    def _open(self, array: ArraySpec, shard: int) -> ShardFile | None:
+        """Open a shard file; None when the ledger says that all of it is fill value."""
+        file = None
+        with suppress(FileNotFoundError):
+            file = ShardFile(shard_path(self._root, array, shard), array, shard, self.layout.shard_rows)
+        if file is None or not self.complete:
+            try:
+                record = Ledger(self._root).read(shard)
+            except StoreError as error:
+                first, last = self.layout.rows_of(shard)[0], self.layout.rows_of(shard)[-1]
+                raise StoreError(f"rows {first} to {last} of {self.path} are not written: {error}") from error
+            if file is None and record.files.get(array.name) is not None:
+                raise StoreError(
+                    f"{array.name}: the file of shard {shard} is lost; run the same spm prepare command again"
+                )
+        return file
+
+
+def _items(file: ShardFile | None, array: ArraySpec, number: int, rows: int) -> list[Any]:
+    if file is None:
+        return decode_items(array, None, rows)
+    return file.decoded(number, lambda chunk: decode_items(array, chunk, rows))
+
+
+def _weight(values: NDArray[Any]) -> int:
+    return values.nbytes if values.dtype != object else 100 * values.size

@@ -1,0 +1,151 @@
+"""One shard file: chunks one after another, then the index; written whole, read by `pread`.
+
+The index is 16 bytes a chunk (offset, length; u8 little-endian; both 2^64 - 1 when the chunk is absent), then its
+crc32c: the ``sharding_indexed`` codec of zarr v3 with the index at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from google_crc32c import value as crc32c
+
+from spmdata.errors import StoreError
+from spmdata.store.arrays import ArraySpec
+from spmdata.store.chunks import CRC, encode_chunk
+from spmdata.store.durable import remove_file, write_file
+
+ABSENT = 2**64 - 1
+T = TypeVar("T")
+
+__all__ = ["ABSENT", "ShardFile", "encode_chunk", "shard_path", "write_shard"]
+
+
+def write_shard(path: Path, chunks: Sequence[bytes | None]) -> tuple[int, str] | None:
+    """Write a shard file, whole or not at all; without any chunk there is no file.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+    chunks : sequence of bytes or None
+        Every chunk of the shard in order, as `encode_chunk` returned it.
+
+    Returns
+    -------
+    (int, str) or None
+        Bytes and sha256 (hex) of the file; None when there is none.
+
+    Raises
+    ------
+    StoreError
+        The disk refuses.
+    """
+    present = [chunk for chunk in chunks if chunk is not None]
+    if not present:
+        remove_file(path)
+        return None
+    index = np.full((len(chunks), 2), ABSENT, "<u8")
+    lengths = np.array([len(chunk) for chunk in present], "<u8")
+    there = np.array([chunk is not None for chunk in chunks])
+    index[there] = np.stack([lengths.cumsum() - lengths, lengths], axis=1)
+    tail = index.tobytes()
+    pieces = [*present, tail, CRC.pack(crc32c(tail))]
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    write_file(path, pieces)
+    return sum(map(len, pieces)), digest.hexdigest()
+
+
+def shard_path(store: Path, array: ArraySpec, shard: int) -> Path:
+    """Return where zarr keeps a shard: ``NAME/c.SHARD.0.0``, a number an axis, all in the array's own folder."""
+    return store / array.name / ".".join(["c", str(shard), *"0" * len(array.row_shape)])
+
+
+class ShardFile:
+    """One open shard file: index checked once, then chunks by `pread`, so threads and forks may share it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    array : ArraySpec
+        Whose shard it is.
+    shard : int
+        Its number.
+    shard_rows : int
+        R.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no file: all fill value, or lost; the ledger knows.
+    StoreError
+        The index is damaged; the message names array and shard.
+    """
+
+    def __init__(self, path: Path, array: ArraySpec, shard: int, shard_rows: int) -> None:
+        self._array, self._shard, self._rows = array, shard, shard_rows
+        self._handle = os.open(path, os.O_RDONLY)
+        chunks = shard_rows // array.chunk_rows
+        self._end = os.fstat(self._handle).st_size - 16 * chunks - CRC.size
+        if self._end < 0:
+            raise self._damaged(f"{self._end + 16 * chunks + CRC.size} bytes are too few for its index")
+        tail = os.pread(self._handle, 16 * chunks + CRC.size, self._end)
+        if len(tail) != 16 * chunks + CRC.size or CRC.pack(crc32c(tail[:-4])) != tail[-4:]:
+            raise self._damaged("the crc32c of its index is wrong")
+        self._index = np.frombuffer(tail, "<u8", 2 * chunks)
+
+    def __len__(self) -> int:
+        """Return the number of chunks."""
+        return self._index.size // 2
+
+    def chunk(self, number: int) -> bytes | None:
+        """Return the stored bytes of a chunk, unchecked; None when it is absent.
+
+        Raises
+        ------
+        StoreError
+            It lies outside of the file, or the file ends early.
+        """
+        offset, length = int(self._index[2 * number]), int(self._index[2 * number + 1])
+        if offset == length == ABSENT:
+            return None
+        if length < CRC.size or offset + length > self._end:
+            raise self.damaged(number, f"the index puts it at {offset} + {length} of {self._end} bytes")
+        data = os.pread(self._handle, length, offset)
+        if len(data) != length:
+            raise self.damaged(number, "the file ends before it")
+        return data
+
+    def decoded(self, number: int, decode: Callable[[bytes | None], T]) -> T:
+        """Return ``decode(chunk)``; a StoreError of it comes back naming array, row and shard."""
+        chunk = self.chunk(number)
+        try:
+            return decode(chunk)
+        except StoreError as error:
+            raise self.damaged(number, str(error)) from error
+
+    def damaged(self, number: int, text: str) -> StoreError:
+        """Return the error that names the row, or the whole shard where its rows share one chunk."""
+        if self._array.chunk_rows == 1:
+            return self._damaged(f"the chunk of row {self._shard * self._rows + number} is damaged: {text}")
+        return self._damaged(f"its chunk is damaged: {text}")
+
+    def _damaged(self, text: str) -> StoreError:
+        first = self._shard * self._rows
+        return StoreError(
+            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}; to have it "
+            f"written again, remove .spm/ledger/{self._shard:05d}.json and run the same spm prepare command again"
+        )
+
+    def __del__(self) -> None:
+        """Close the file when its last reader lets go, so that dropping it from a cache never cuts a read short."""
+        if hasattr(self, "_handle"):
+            os.close(self._handle)

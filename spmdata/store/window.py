@@ -1,0 +1,51 @@
+"""What a reader keeps: the values used last, up to a weight; for any threads, and empty again in a forked child."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Window(Generic[V]):
+    """Values by key, the least recently used out first.
+
+    Parameters
+    ----------
+    limit : int
+        Most weight to keep; a value that is heavier alone is handed out and not kept.
+    weigh : callable
+        Weight of a value.
+    """
+
+    def __init__(self, limit: int, weigh: Callable[[V], int]) -> None:
+        self._limit, self._weigh = limit, weigh
+        self._clear()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        """Return the value of a key, made now if it is not kept; two threads may make one twice."""
+        if self._pid != os.getpid():  # a lock that another thread held at the fork would never open again
+            self._clear()
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        weight = self._weigh(value)
+        if weight > self._limit:
+            return value
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = value
+                self._weight += weight
+            while self._weight > self._limit:
+                self._weight -= self._weigh(self._values.popitem(last=False)[1])
+        return value
+
+    def _clear(self) -> None:
+        self._pid, self._lock, self._weight = os.getpid(), threading.Lock(), 0
+        self._values: OrderedDict[Hashable, V] = OrderedDict()

@@ -1,0 +1,282 @@
+"""Write a store: create or resume it, write its shards one by one in any order and process, finalise it.
+
+The order that a kill at any point cannot hurt: shard files, the shard's ledger record; when all are there, the
+manifest, and last ``complete: true``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spmdata.errors import StoreError
+from spmdata.store import zarr_io
+from spmdata.store.arrays import ArraySpec
+from spmdata.store.chunks import encode_chunk
+from spmdata.store.durable import sweep, sync_folder, update_file
+from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
+from spmdata.store.manifest import write_manifest
+from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import shard_path, write_shard
+
+
+def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bool = False) -> dict[int, ShardRecord]:
+    """Make the store ready for its missing shards; call it while holding the `StoreLock`.
+
+    Parameters
+    ----------
+    path : path-like
+        The store; created when it is not there.
+    layout : StoreSpec
+        What is to be written.
+    force : bool
+        Rename a store of other settings, or a damaged one, aside as ``OUT.zarr.old``, ``OUT.zarr.old2``, ...
+        A store of the same fingerprint is resumed all the same.
+
+    Returns
+    -------
+    dict of int to ShardRecord
+        The shards that are done; all of them for a finished store.
+
+    Raises
+    ------
+    StoreError
+        A store of another fingerprint or format version; something at ``path`` that is no store (``force`` or
+        not).
+    """
+    path = Path(path)
+    if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
+        sweep(path)
+        zarr_io.create_group(path, layout)
+        return {}
+    try:
+        attributes = zarr_io.read_attributes(path)
+        _demand_same(StoreSpec.from_attributes(attributes, str(path)), layout, path)
+    except StoreError as error:
+        if not (path / ".spm").is_dir():
+            raise StoreError(f"{path} is there and is no spm store: choose another output") from error
+        if not force:
+            raise StoreError(f"{error}; choose another output, or --force to rename that store aside") from error
+        _set_aside(path)
+        zarr_io.create_group(path, layout)
+        return {}
+    sweep(path)
+    done = Ledger(path).done(layout)
+    if attributes["spm"].get("complete") and len(done) < layout.n_shards:
+        update_file(path / zarr_io.ROOT_FILE, zarr_io.metadata(layout, layout.attributes())[zarr_io.ROOT_FILE])
+    return done
+
+
+def finalise(path: str | os.PathLike[str], layout: StoreSpec) -> Totals:
+    """Finish a store: check the ledger against the plan, remove leftovers, write manifest and ``complete: true``.
+
+    Idempotent: again on a finished store it changes nothing, and on a killed or damaged one it mends the metadata.
+
+    Parameters
+    ----------
+    path : path-like
+        The store.
+    layout : StoreSpec
+        The plan.
+
+    Returns
+    -------
+    Totals
+        Rows, bytes, counts and skipped rows of the whole store.
+
+    Raises
+    ------
+    StoreError
+        Shards are missing; the message says how many and what to run.
+    """
+    path = Path(path)
+    done = Ledger(path).done(layout)
+    if missing := [shard for shard in range(layout.n_shards) if shard not in done]:
+        raise StoreError(
+            f"{len(missing)} of {layout.n_shards} shards of {path} are not written (the first is {missing[0]}); "
+            "run the same spm prepare command again to write them"
+        )
+    totals = Totals.of(done.values())
+    skipped = {status.name.lower(): number for status, number in totals.skipped.items()}
+    files = zarr_io.metadata(layout, layout.attributes(complete=True, counts=totals.counts, skipped=skipped))
+    sweep(path)
+    root = files.pop(zarr_io.ROOT_FILE)
+    for name, text in files.items():
+        update_file(path / name, text)
+    write_manifest(path, layout, {zarr_io.ROOT_FILE: root, **files})
+    update_file(path / zarr_io.ROOT_FILE, root)
+    return totals
+
+
+class ShardWriter:
+    """Collects one shard of every array, compressed, and writes it.
+
+    Rows that are not put are fill value (zeros, False, empty). Tables must all be put.
+
+    Parameters
+    ----------
+    path : path-like
+        A store that `open_or_create` made.
+    layout : StoreSpec
+        What is written.
+    shard : int
+        Which one.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], layout: StoreSpec, shard: int) -> None:
+        self._path, self._layout, self._shard = Path(path), layout, shard
+        self._rows = layout.rows_of(shard)
+        self._arrays = {array.name: array for array in layout.arrays()}
+        self._chunks: dict[tuple[str, int], bytes | None] = {}
+
+    def put_row(self, name: str, index: int, value: NDArray[Any] | bytes) -> None:
+        """Compress one row of an array with a chunk a row; threads may put different rows at once.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``offsets`` or ``image``.
+        index : int
+            Position in the shard: row minus the shard's first row.
+        value : array or bytes
+            The row, of the array's shape and exactly its dtype; any memory order.
+
+        Raises
+        ------
+        StoreError
+            Another shape or dtype, an index out of the shard, a row put twice.
+        """
+        array = self._array(name)
+        if array.chunk_rows != 1 or not 0 <= index < len(self._rows):
+            raise StoreError(
+                f"{name} takes {array.chunk_rows} rows at once, index in [0, {len(self._rows) - 1}]: got {index}"
+            )
+        if array.varying:
+            wanted = bytes if array.dtype == "bytes" else str
+            if not isinstance(value, wanted):
+                raise StoreError(
+                    f"{name} row {self._rows[index]} must be {wanted.__name__}, got {type(value).__name__}"
+                )
+            return self._keep(array, index, encode_chunk(array, [value]))
+        value = np.asarray(value)
+        if value.shape != array.row_shape or value.dtype != array.numpy:
+            raise StoreError(
+                f"{name} row {self._rows[index]} must be {array.row_shape} {array.numpy}, "
+                f"got {value.shape} {value.dtype}"
+            )
+        return self._keep(array, index, encode_chunk(array, np.ascontiguousarray(value)))
+
+    def put_table(self, name: str, values: ArrayLike) -> None:
+        """Compress all rows of the shard of an array with a chunk a shard.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``people/joints`` or ``row/path``.
+        values : array_like
+            First axis: the rows of the shard. Numbers that the array's dtype cannot hold are refused; floats
+            are rounded to its precision. Text for ``str`` arrays.
+
+        Raises
+        ------
+        StoreError
+            Another shape or kind, or a table put twice.
+        """
+        array, n = self._array(name), len(self._rows)
+        if array.varying:
+            items: list[Any] = list(cast("Iterable[Any]", values))
+            if len(items) != n or not all(isinstance(item, str if array.dtype == "str" else bytes) for item in items):
+                raise StoreError(f"{name} must be {n} {array.dtype} values, got {len(items)}: {items[:1]}")
+            items += ["" if array.dtype == "str" else b""] * (self._layout.shard_rows - n)
+            chunks: list[Any] = [items[i : i + array.chunk_rows] for i in range(0, len(items), array.chunk_rows)]
+        else:
+            padded = np.zeros((self._layout.shard_rows, *array.row_shape), array.numpy)
+            padded[:n] = _cast(array, np.asarray(values), n)
+            chunks = list(padded.reshape(-1, array.chunk_rows, *array.row_shape))
+        for i, chunk in enumerate(chunks):
+            self._keep(array, i, encode_chunk(array, chunk))
+
+    def commit(self, counts: Mapping[str, int], skipped: Iterable[SkippedRow] = ()) -> ShardRecord:
+        """Write every shard file, then the ledger's record.
+
+        Parameters
+        ----------
+        counts : mapping of str to int
+            What to add up over the store.
+        skipped : iterable of SkippedRow
+            Rows left empty, with their reasons.
+
+        Returns
+        -------
+        ShardRecord
+            As it was written.
+
+        Raises
+        ------
+        StoreError
+            A table was not put, or the disk refuses.
+        """
+        if missing := [table.name for table in self._layout.tables() if (table.name, 0) not in self._chunks]:
+            raise StoreError(f"shard {self._shard}: tables not put: {', '.join(missing)}")
+        files: dict[str, FileRecord | None] = {}
+        for array in self._arrays.values():
+            chunks = [self._chunks.get((array.name, i)) for i in range(self._layout.shard_rows // array.chunk_rows)]
+            written = write_shard(shard_path(self._path, array, self._shard), chunks)
+            files[array.name] = FileRecord(*written) if written else None
+        record = ShardRecord(
+            shard=self._shard,
+            start=self._rows.start,
+            stop=self._rows.stop,
+            fingerprint=self._layout.fingerprint(),
+            counts={name: int(number) for name, number in counts.items()},
+            skipped=tuple(sorted(skipped, key=lambda row: row.row)),
+            files=files,
+        )
+        Ledger(self._path).write(record)
+        return record
+
+    def _array(self, name: str) -> ArraySpec:
+        return self._arrays.get(name) or self._layout.array(name)
+
+    def _keep(self, array: ArraySpec, index: int, chunk: bytes | None) -> None:
+        if (array.name, index) in self._chunks:
+            raise StoreError(f"{array.name}, row {index} of shard {self._shard} was put twice")
+        self._chunks[array.name, index] = chunk
+
+
+def _cast(array: ArraySpec, values: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return values in the array's dtype; StoreError on another shape, kind, or a number that does not fit."""
+    if values.shape != (n, *array.row_shape):
+        raise StoreError(f"{array.name} must be {(n, *array.row_shape)} in this shard, got {values.shape}")
+    if values.dtype == array.numpy:
+        return values
+    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[array.numpy.kind]
+    fits = values.dtype.kind in kinds
+    with np.errstate(over="ignore"):
+        cast = values.astype(array.numpy) if fits else values
+    if not fits or (array.numpy.kind in "iu" and not np.array_equal(cast, values)):
+        raise StoreError(f"{array.name} holds {array.numpy}, got {values.dtype} values that do not fit")
+    return cast
+
+
+def _demand_same(there: StoreSpec, here: StoreSpec, path: Path) -> None:
+    if there.fingerprint() != here.fingerprint():
+        differences = there.differences(here)
+        raise StoreError(
+            f"{path} was made by other settings: {', '.join(differences[:4])}{', ...' if differences[4:] else ''} "
+            f"(fingerprint {there.fingerprint()[:16]} there, {here.fingerprint()[:16]} here)"
+        )
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a store to the first free name of ``.old``, ``.old2``, ..."""
+    number = 1
+    while os.path.lexists(old := path.with_name(f"{path.name}.old{number if number > 1 else ''}")):
+        number += 1
+    os.rename(path, old)
+    sync_folder(path.parent)

@@ -1,0 +1,1 @@
+"""Round-trip decoding of a prepared store: how good the targets themselves are."""

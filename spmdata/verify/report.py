@@ -1,0 +1,120 @@
+"""What verification found, as one value: it decides the exit code and prints as JSON.
+
+Letters: K joints. Errors in input px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spmdata.metrics.oks import OksScores
+from spmdata.store.check import Damage
+
+#: Raised when a key of `Report.to_json` changes its meaning.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ErrorLine:
+    """Round-trip errors of one joint or one level of the tree.
+
+    Parameters
+    ----------
+    name : str
+        Joint name, or ``level 2``.
+    joints : int
+        Joints that were compared.
+    collided : float
+        Share of the reads of this map that hit a cell of another person.
+    mean_px, p99_px : float
+        Over all compared joints, input px.
+    clear_max_px : float
+        Greatest error where nothing collided.
+    """
+
+    name: str
+    joints: int
+    collided: float
+    mean_px: float
+    p99_px: float
+    clear_max_px: float
+
+
+@dataclass(frozen=True)
+class WorstRow:
+    """One of the rows with the greatest error, collisions included."""
+
+    row: int
+    image_id: int
+    path: str
+    error_px: float
+    joint: str
+    collided: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of `verify_store`.
+
+    Parameters
+    ----------
+    store : str
+        Name of the store.
+    complete : bool
+        The run that wrote it was finalised.
+    targets : str
+        ``stored`` maps were decoded, or ``recipe``: there are none, they were drawn from the people.
+    rows : int
+        Rows compared.
+    skipped : mapping of str to int
+        Rows that were written empty, by reason.
+    people : int
+        Labelled persons.
+    lost : mapping of str to int
+        Persons that do not come back, by reason.
+    dropped_joints : int
+        Labelled joints that the spec leaves out of the targets.
+    collided : float
+        Share of all reads that collide.
+    by_joint, by_level : tuple of ErrorLine
+        Errors.
+    beyond_bound : int
+        Joints outside collisions whose error passes the bound.
+    bound_px : float
+        The greatest bound that applied: derived from the stored dtype.
+    ceiling : OksScores
+        OKS scores of the decoded people against the stored ones, in original px.
+    worst : tuple of WorstRow
+        Greatest errors first.
+    damage : tuple of Damage
+        What is corrupt.
+    """
+
+    store: str
+    complete: bool
+    targets: str
+    rows: int
+    skipped: Mapping[str, int]
+    people: int
+    lost: Mapping[str, int]
+    dropped_joints: int
+    collided: float
+    by_joint: tuple[ErrorLine, ...]
+    by_level: tuple[ErrorLine, ...]
+    beyond_bound: int
+    bound_px: float
+    ceiling: OksScores
+    worst: tuple[WorstRow, ...]
+    damage: tuple[Damage, ...]
+
+    @property
+    def ok(self) -> bool:
+        """The store holds what it says: nothing is corrupt, no error outside collisions passes the bound."""
+        return not self.damage and self.beyond_bound == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one versioned object of plain JSON values; ``ok`` is the exit code's reason."""
+        values = asdict(self) | {"ceiling": self.ceiling._asdict()}
+        return {"version": REPORT_VERSION, "ok": self.ok, **values}

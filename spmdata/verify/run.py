@@ -1,0 +1,159 @@
+"""Verify a store: checksums first, then every row decoded and compared with its own people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spmdata.codec import Codec, Targets
+from spmdata.metrics.oks import oks_scores
+from spmdata.store.check import Damage, check_store
+from spmdata.store.reader import Store, open_store
+from spmdata.store.schema import RowStatus
+from spmdata.verify.compare import RowComparison, compare_row
+from spmdata.verify.report import ErrorLine, Report, WorstRow
+
+#: Rows that one thread reads at once.
+BATCH_ROWS = 8
+#: Rows listed as worst.
+WORST_ROWS = 10
+
+
+def verify_store(
+    path: str | Path,
+    *,
+    threads: int | None = None,
+    on_rows: Callable[[int, int], None] | None = None,
+    **decode: int | float,
+) -> Report:
+    """Decode what is stored and compare it with the stored people.
+
+    Parameters
+    ----------
+    path : path-like
+        A finished store.
+    threads : int, optional
+        Rows are read and decoded by so many threads; every core by default.
+    on_rows : callable, optional
+        Called with (rows compared, rows in all).
+    **decode
+        Decode fields of the spec to override: nms, max_people, threshold.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    StoreError
+        Nothing there, not a store, an unfinished one.
+    SpecError
+        A decode field out of range.
+    """
+    store = open_store(path)
+    codec = Codec(store.spec.override(**decode))
+    codec.warm_up()
+    damage = check_store(path)
+    rows = _readable_rows(store, damage)
+    batches = [rows[i : i + BATCH_ROWS] for i in range(0, len(rows), BATCH_ROWS)]
+    compared: list[tuple[int, RowComparison]] = []
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        for done in pool.map(lambda batch: _compare(store, codec, batch), batches):
+            compared.extend(done)
+            if on_rows:
+                on_rows(len(compared), len(rows))
+    return _report(store, codec, compared, damage)
+
+
+def _readable_rows(store: Store, damage: Sequence[Damage]) -> list[int]:
+    """Return the rows that were not skipped and that no damage touches: the others cannot be compared."""
+    rows: list[int] = []
+    for shard in range(store.layout.n_shards):
+        damaged = {d.row for d in damage if d.shard == shard}
+        if None not in damaged:
+            of = store.layout.rows_of(shard)
+            status = store.read("row/status", slice(of.start, of.stop))
+            rows += [row for row in of if status[row - of.start] == RowStatus.OK and row not in damaged]
+    return rows
+
+
+def _compare(store: Store, codec: Codec, rows: Sequence[int]) -> list[tuple[int, RowComparison]]:
+    people = [store.people(row) for row in rows]
+    if store.layout.maps:
+        maps = Targets(*(store.read(name, rows) for name in ("root_heatmap", "offsets", "count", "ignore")))
+    else:
+        maps = codec.encode_batch(people)
+    affines = [store.affine(row) for row in rows]
+    return [(row, compare_row(codec, people[i], maps.at(i), affines[i])) for i, row in enumerate(rows)]
+
+
+def _report(
+    store: Store, codec: Codec, compared: Sequence[tuple[int, RowComparison]], damage: Sequence[Damage]
+) -> Report:
+    skeleton, levels = store.skeleton, np.array(codec.spec.tree.levels())
+    results = [result for _, result in compared]
+    nobody = np.zeros(len(skeleton), np.int64)
+    reads = np.sum([nobody, *(r.reads for r in results)], axis=0)
+    hits = np.sum([nobody, *(r.collided for r in results)], axis=0)
+    joint = np.concatenate([nobody[:0], *(r.joint for r in results)])
+    error = np.concatenate([np.empty(0), *(r.error_px for r in results)])
+    bound = np.concatenate([np.empty(0), *(r.bound_px for r in results)])
+    clear = np.concatenate([np.empty(0, np.bool_), *(r.clear for r in results)])
+
+    def line(name: str, which: NDArray[np.bool_]) -> ErrorLine:
+        mine, ours = which[joint], error[which[joint]]
+        return ErrorLine(
+            name=name,
+            joints=len(ours),
+            collided=float(hits[which].sum() / max(1, reads[which].sum())),
+            mean_px=float(ours.mean()) if len(ours) else 0.0,
+            p99_px=float(np.quantile(ours, 0.99)) if len(ours) else 0.0,
+            clear_max_px=float(error[mine & clear].max(initial=0)),
+        )
+
+    k = np.arange(len(skeleton))
+    skipped = store.attributes["spm"]["skipped"]
+    return Report(
+        store=store.path.name,
+        complete=store.complete,
+        targets="stored" if store.layout.maps else "recipe",
+        rows=len(results),
+        skipped={reason.lower(): n for reason, n in skipped.items()},
+        people=sum(r.labelled for r in results),
+        lost={
+            "root off the map": sum(r.off_map for r in results),
+            "peak merged with another's": sum(r.merged for r in results),
+            "more than max_people": sum(r.beyond for r in results),
+        },
+        dropped_joints=sum(r.dropped_joints for r in results),
+        collided=float(hits.sum() / max(1, reads.sum())),
+        by_joint=tuple(line(name, k == i) for i, name in enumerate(skeleton.joints)),
+        by_level=tuple(line(f"level {level}", levels == level) for level in np.unique(levels)),
+        beyond_bound=int((clear & (error > bound)).sum()),
+        bound_px=float(bound.max(initial=0)),
+        ceiling=oks_scores([r.truth for r in results], [r.found for r in results], skeleton),
+        worst=_worst(store, compared),
+        damage=tuple(damage),
+    )
+
+
+def _worst(store: Store, compared: Sequence[tuple[int, RowComparison]]) -> tuple[WorstRow, ...]:
+    """Return the rows of the greatest errors, one line each."""
+    some = [(row, r, int(r.error_px.argmax())) for row, r in compared if len(r.error_px)]
+    some.sort(key=lambda entry: -entry[1].error_px[entry[2]])
+    return tuple(
+        WorstRow(
+            row=row,
+            image_id=int(store.read("row/image_id", [row])[0]),
+            path=str(store.read("row/path", [row])[0]),
+            error_px=float(r.error_px[i]),
+            joint=store.skeleton.joints[r.joint[i]],
+            collided=not r.clear[i],
+        )
+        for row, r, i in some[:WORST_ROWS]
+    )

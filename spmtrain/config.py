@@ -1,0 +1,188 @@
+"""Every knob of a training run as a named field of one frozen value, kept in the checkpoint."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from spmdata.errors import SpecError
+
+Norm = Literal["batch", "group"]
+LossNorm = Literal["mean", "paper"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a network is built and trained; the defaults are the preset ``tiny``.
+
+    Parameters
+    ----------
+    stacks : int
+        Hourglasses behind each other, each supervised.
+    features : tuple of int
+        Channels at each resolution of an hourglass, finest first: one entry more than it halves the map. Multiples
+        of 4. Small maps use only the first entries.
+    norm : {"batch", "group"}
+        Normalisation; ``group`` does not depend on the batch.
+    steps : int
+        Optimiser steps.
+    batch : int
+        Rows a step.
+    lr : float
+        Learning rate of Adam.
+    seed : int
+        Of the first weights and of the order of rows.
+    loss_norm : {"mean", "paper"}
+        Means over what is supervised, offsets in cells; or the paper's sums over cells (see ``spmtrain.loss``).
+    beta : float or None
+        Weight of the offsets' loss against the heatmap's; None takes 1 for ``mean`` and the paper's 0.01 for ``paper``.
+    threads : int
+        Threads that compute and threads that read ahead; 0 takes as many as torch finds cores.
+    device : {"auto", "cpu", "cuda"}
+        ``auto`` takes a CUDA device when there is one.
+    out : str
+        Folder for the checkpoint ``last.pt``.
+
+    Raises
+    ------
+    SpecError
+        A value out of range; the message names the field and what it takes.
+    """
+
+    stacks: int = 1
+    features: tuple[int, ...] = (32, 48, 64, 96)
+    norm: Norm = "group"
+    steps: int = 300
+    batch: int = 8
+    lr: float = 4e-3
+    seed: int = 0
+    loss_norm: LossNorm = "mean"
+    beta: float | None = None
+    threads: int = 0
+    device: Device = "auto"
+    out: str = "run"
+
+    def __post_init__(self) -> None:
+        """Check every field once."""
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal:
+                choices = get_args(hint)
+                _demand(getattr(self, name) in choices, name, f"one of {', '.join(choices)}", getattr(self, name))
+        for name, low, high in (
+            *(("stacks", 1, 16), ("steps", 1, 10**9), ("batch", 1, 65_536)),
+            *(("seed", 0, 2**32 - 1), ("threads", 0, 1024)),
+        ):
+            value = getattr(self, name)
+            _demand(_is_int(value) and low <= value <= high, name, f"a whole number in [{low}, {high}]", value)
+        for name in ("lr", "beta"):
+            value = getattr(self, name)
+            if name == "beta" and value is None:
+                continue
+            _demand(_is_number(value) and 0 < value <= 1000, name, "a number above 0, at most 1000", value)
+            object.__setattr__(self, name, float(value))
+        _demand(isinstance(self.out, (str, PathLike)) and str(self.out) != "", "out", "a folder", self.out)
+        object.__setattr__(self, "out", str(self.out))
+        self._check_features()
+
+    def _check_features(self) -> None:
+        wanted = "1 to 8 multiples of 4, from 8 to 2048, such as (32, 48, 64, 96)"
+        listed = isinstance(self.features, (list, tuple)) and 1 <= len(self.features) <= 8
+        _demand(listed, "features", wanted, self.features)
+        good = all(_is_int(n) and 8 <= n <= 2048 and n % 4 == 0 for n in self.features)
+        _demand(good, "features", wanted, self.features)
+        object.__setattr__(self, "features", tuple(self.features))
+
+    @property
+    def offset_weight(self) -> float:
+        """Beta, or the default of the loss form."""
+        if self.beta is not None:
+            return self.beta
+        return 1.0 if self.loss_norm == "mean" else 0.01
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every field as plain JSON values."""
+        return {**asdict(self), "features": list(self.features)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> TrainConfig:
+        """Build a config from `to_json`'s value, or a part of it; ``preset`` may name one of PRESETS to start from.
+
+        Raises
+        ------
+        SpecError
+            An unknown key (the message names the nearest one) or a value out of range.
+        """
+        values = dict(data)
+        known = [f.name for f in fields(TrainConfig)]
+        for key in values.keys() - {"preset"} - set(known):
+            near = difflib.get_close_matches(key, [*known, "preset"], 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise SpecError(f"unknown key {key!r} in a training config; {hint}")
+        return TrainConfig.preset(values.pop("preset", "tiny"), **values)
+
+    @staticmethod
+    def from_toml(path: str | PathLike[str], **changes: Any) -> TrainConfig:
+        """Read a config from a TOML file of fields; `changes` win over the file, the file over its ``preset``.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        **changes
+            Fields, or ``preset``, to set whatever the file says.
+
+        Returns
+        -------
+        TrainConfig
+            The checked value.
+
+        Raises
+        ------
+        SpecError
+            The file cannot be read or is no TOML, or a key or value is wrong; the message names the file.
+        """
+        try:
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            TrainConfig.from_json(data)  # what is wrong in the file is said with its name
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, SpecError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SpecError(f"{path}: {reason}") from error
+        return TrainConfig.from_json({**data, **changes})
+
+    @staticmethod
+    def preset(name: str, **changes: Any) -> TrainConfig:
+        """Return one of PRESETS with some fields changed; SpecError on another name."""
+        if not isinstance(name, str) or name not in PRESETS:
+            raise SpecError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+        return TrainConfig(**{**PRESETS[name], **changes})
+
+
+#: What each preset changes of the defaults.
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "tiny": {},
+        "small": {"stacks": 2, "features": (128,) * 5, "norm": "batch", "batch": 16, "lr": 1e-3, "steps": 20_000},
+        "paper": {"stacks": 8, "features": (256,) * 5, "norm": "batch", "batch": 32, "lr": 2.5e-4, "steps": 250_000},
+    }
+)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _demand(ok: bool, name: str, wanted: str, got: object) -> None:
+    if not ok:
+        raise SpecError(f"{name} must be {wanted}, got {got!r}")

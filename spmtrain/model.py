@@ -1,0 +1,179 @@
+"""Stacked hourglasses with two branches, root heatmap and offsets (Nie et al. 2019, section 4; Newell et al. 2016).
+
+Letters: B rows of a batch; K joints; D axes; H, W cells of a map; s stride.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spmdata.errors import SpecError
+from spmdata.spec import TargetSpec
+from spmtrain.config import Norm, TrainConfig
+from spmtrain.maps import Maps
+
+#: An hourglass halves the map at most down to this many cells on the shorter side.
+SMALLEST_MAP = 2
+
+
+def norm_layer(kind: Norm, channels: int) -> nn.Module:
+    """Return a normalisation of `channels`: over the batch, or over up to 8 groups of channels of each row."""
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(channels, 8), channels)
+
+
+class Residual(nn.Module):
+    """A bottleneck of three convolutions (1, 3, 1), each behind norm and ReLU, beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+        super().__init__()
+        half = outputs // 2
+        sizes = ((inputs, half, 1), (half, half, 3), (half, outputs, 1))
+        self.norms = nn.ModuleList(norm_layer(norm, before) for before, _, _ in sizes)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, side, padding=side // 2) for a, b, side in sizes)
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
+        y = x
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            y = conv(F.relu(norm(y)))
+        return y + self.shortcut(x)  # type: ignore[no-any-return]
+
+
+class Level(nn.Module):
+    """One resolution of an hourglass and, within it, all the coarser ones."""
+
+    def __init__(self, features: tuple[int, ...], norm: Norm) -> None:
+        super().__init__()
+        here = features[0]
+        self.skip = Residual(here, here, norm)
+        self.below: nn.Sequential | None = None
+        if len(features) > 1:
+            lower = features[1]
+            self.below = nn.Sequential(
+                nn.MaxPool2d(2), Residual(here, lower, norm), Level(features[1:], norm), Residual(lower, here, norm)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        if self.below is None:
+            return self.skip(x)  # type: ignore[no-any-return]
+        return self.skip(x) + F.interpolate(self.below(x), scale_factor=2.0)  # type: ignore[no-any-return]
+
+
+class Stack(nn.Module):
+    """One hourglass, its two branches, and the way on to the next stack."""
+
+    def __init__(self, features: tuple[int, ...], outputs: tuple[int, int], norm: Norm, last: bool) -> None:
+        super().__init__()
+        width = features[0]
+        self.hourglass = nn.Sequential(Level(features, norm), Residual(width, width, norm))
+        self.branches = nn.ModuleList(self._branch(width, channels, norm) for channels in outputs)
+        self.onward = None if last else nn.ModuleList(nn.Conv2d(n, width, 1) for n in (width, *outputs))
+
+    @staticmethod
+    def _branch(width: int, channels: int, norm: Norm) -> nn.Sequential:
+        head = nn.Conv2d(width, channels, 1)
+        nn.init.normal_(head.weight, std=0.01)
+        assert head.bias is not None
+        nn.init.zeros_(head.bias)
+        return nn.Sequential(nn.Conv2d(width, width, 1), norm_layer(norm, width), nn.ReLU(), head)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return root heatmap (B, 1, H, W), offsets (B, K * D, H, W) and the next stack's input."""
+        y = self.hourglass(x)
+        root, offsets = (branch(y) for branch in self.branches)
+        if self.onward is not None:
+            x = x + sum(conv(part) for conv, part in zip(self.onward, (y, root, offsets), strict=True))
+        return root, offsets, x
+
+
+class Hourglass(nn.Module):
+    """The network: a stem down to the stride of the maps, then ``stacks`` hourglasses.
+
+    Parameters
+    ----------
+    spec : TargetSpec
+        Gives K, D, stride and the training size, which limits how often an hourglass halves the map.
+    config : TrainConfig
+        Gives ``stacks``, ``features`` and ``norm``.
+
+    Raises
+    ------
+    SpecError
+        ``spec.input_hw`` is not a multiple of stride * 2^depth; the message names the nearest sizes.
+    """
+
+    def __init__(self, spec: TargetSpec, config: TrainConfig) -> None:
+        super().__init__()
+        self.joints, self.dims = len(spec.skeleton), spec.dims
+        depth = min(len(config.features) - 1, int(math.log2(max(1, min(spec.map_hw) / SMALLEST_MAP))))
+        self.multiple_px = spec.stride * 2**depth
+        self.check_size(spec.input_hw)
+        features = config.features[: depth + 1]
+        self.stem = _stem(spec.stride, features[0], config.norm)
+        outputs = (1, self.joints * self.dims)
+        last = config.stacks - 1
+        self.stacks = nn.ModuleList(Stack(features, outputs, config.norm, i == last) for i in range(config.stacks))
+
+    def check_size(self, input_hw: tuple[int, int]) -> None:
+        """Raise SpecError unless an image of (height, width) px fits the network."""
+        step = self.multiple_px
+        if all(n >= step and n % step == 0 for n in input_hw):
+            return
+        low, high = (tuple(max(1, n // step + up) * step for n in input_hw) for up in (0, 1))
+        raise SpecError(
+            f"this network takes input sizes (height, width) that are multiples of {step} px, got {input_hw}; "
+            f"the nearest are {low} and {high}"
+        )
+
+    def forward(self, images: Tensor) -> list[Maps]:
+        """Return every stack's maps.
+
+        Parameters
+        ----------
+        images : Tensor, (B, 3, H_px, W_px) float
+            As ``spmtrain.stream.normalise`` gives them; sizes are multiples of ``multiple_px``.
+
+        Returns
+        -------
+        list of Maps
+            One of each stack; the last is the prediction.
+        """
+        self.check_size((images.shape[2], images.shape[3]))
+        x = self.stem(images)
+        stages = []
+        for stack in self.stacks:
+            root, offsets, x = stack(x)
+            stages.append(Maps(root[:, 0], offsets.unflatten(1, (self.joints, self.dims))))
+        return stages
+
+
+def _stem(stride: int, width: int, norm: Norm) -> nn.Sequential:
+    """Build the layers (B, 3, s H, s W) to (B, width, H, W): a strided convolution, then a pooling for each further 2.
+
+    Newell et al. have a residual before the pooling, where it costs as much as the rest of a small network.
+    """
+    inputs = width if stride == 2 else width // 2
+    layers = [nn.Conv2d(3, inputs, 7, stride=2, padding=3), norm_layer(norm, inputs), nn.ReLU()]
+    for _ in range(int(math.log2(stride)) - 1):
+        layers += [nn.MaxPool2d(2), Residual(inputs, width, norm)]
+        inputs = width
+    return nn.Sequential(*layers, Residual(width, width, norm))
+
+
+def build_model(spec: TargetSpec, config: TrainConfig) -> Hourglass:
+    """Return a network whose first weights depend on ``config.seed`` alone; torch's own generator is left as it was.
+
+    Raises
+    ------
+    SpecError
+        See `Hourglass`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return Hourglass(spec, config).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,15 @@
+"""Fixtures of the whole suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def spm_data() -> Path:
+    """Return the folder of real annotations, ``$SPM_DATA``."""
+    folder = os.environ.get("SPM_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SPM_DATA is unset: real-data tests skipped")
+    return Path(folder)

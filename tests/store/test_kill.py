@@ -1,0 +1,180 @@
+"""A run killed between any two operations on files; run again, it ends byte-equal to one that was not."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spmdata.errors import StoreError
+from spmdata.store import durable, writer
+from spmdata.store.ledger import Ledger
+from spmdata.store.reader import open_store
+from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import shard_path
+from spmdata.store.writer import finalise, open_or_create
+from store.cases import layout_of, tree, write_one, write_store
+
+LAYOUT = layout_of(3, 2, input_hw=(16, 16))
+OPERATIONS = {"open", "fdopen", "fsync", "replace", "rename", "unlink", "mkdir", "makedirs"}
+
+
+class Killed(BaseException):
+    """What no ``except OSError`` stops."""
+
+
+class DyingSystem:
+    """The module ``os``, of which the n-th operation and all after it never happen; fsync is only counted."""
+
+    def __init__(self, operations: int) -> None:
+        self.left = operations
+
+    def __getattr__(self, name: str) -> Any:
+        thing = getattr(os, name)
+        if name not in OPERATIONS:
+            return thing
+
+        def operation(*args: Any, **kwargs: Any) -> Any:
+            if self.left <= 0:
+                raise Killed
+            self.left -= 1
+            return None if name == "fsync" else thing(*args, **kwargs)
+
+        return operation
+
+
+@contextmanager
+def dying_after(operations: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    system = DyingSystem(operations)
+    with monkeypatch.context() as patch:
+        for module in (durable, writer):
+            patch.setattr(module, "os", system)
+        yield
+
+
+def every_kill(
+    job: Callable[[Path], object],
+    path: Path,
+    reset: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int = 1,
+) -> Iterator[None]:
+    """Yield after each way to kill ``job`` on a store; ``reset`` makes it anew before."""
+    for operations in range(0, 10_000, step):
+        reset()
+        try:
+            with dying_after(operations, monkeypatch):
+                job(path)
+        except Killed:
+            yield
+        else:
+            return
+
+
+def copied(start: Path, path: Path) -> Callable[[], object]:
+    """Return what brings the folder of ``path`` back to that of ``start``."""
+
+    def reset() -> None:
+        shutil.rmtree(path.parent, ignore_errors=True)
+        if start.exists():
+            shutil.copytree(start.parent, path.parent)
+
+    return reset
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> dict[str, bytes | None]:
+    return tree(write_store(tmp_path / "whole" / "data.zarr", LAYOUT))
+
+
+def rerun(path: Path, layout: StoreSpec, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes | None]:
+    """Run again with fsync only counted; return the tree and hold that nothing is left beside it."""
+    with dying_after(10_000, monkeypatch):
+        write_store(path, layout)
+    assert [p.name for p in path.parent.iterdir()] == ["data.zarr"]
+    return tree(path)
+
+
+def test_killed_while_it_is_created(
+    whole: dict[str, bytes | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run" / "data.zarr"
+    reset = copied(tmp_path / "none" / "data.zarr", path)
+    for _ in every_kill(lambda path: open_or_create(path, LAYOUT), path, reset, monkeypatch, step=17):
+        assert not path.exists() or (path / "zarr.json").is_file()
+        assert rerun(path, LAYOUT, monkeypatch) == whole
+
+
+def test_killed_while_a_shard_is_committed(
+    whole: dict[str, bytes | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run" / "data.zarr"
+    open_or_create(path, LAYOUT)
+    write_one(path, LAYOUT, 1)
+    files = [shard_path(path, array, 0) for array in LAYOUT.arrays()] + [Ledger(path).file(0)]
+
+    def reset() -> None:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+    trials = 0
+    for _ in every_kill(lambda path: write_one(path, LAYOUT, 0), path, reset, monkeypatch):
+        trials += 1
+        done = open_or_create(path, LAYOUT)
+        assert 1 in done
+        with pytest.raises(StoreError, match="not finished"):
+            open_store(path)
+        if 0 not in done:
+            write_one(path, LAYOUT, 0)
+        files_now = {name: data for name, data in tree(path).items() if ".spm" not in name}
+        files_then = {name: data for name, data in whole.items() if ".spm" not in name}
+        assert files_now | {"zarr.json": None} == files_then | {"zarr.json": None}
+    assert trials > 80
+    assert rerun(path, LAYOUT, monkeypatch) == whole
+
+
+def test_killed_while_it_is_finalised(
+    whole: dict[str, bytes | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, path = tmp_path / "start" / "data.zarr", tmp_path / "run" / "data.zarr"
+    open_or_create(start, LAYOUT)
+    for shard in range(LAYOUT.n_shards):
+        write_one(start, LAYOUT, shard)
+    (start / "count/zarr.json").write_text("{}")
+    (start / "count/.tmp-left").write_text("")
+    trials = 0
+    for _ in every_kill(lambda path: finalise(path, LAYOUT), path, copied(start, path), monkeypatch):
+        assert rerun(path, LAYOUT, monkeypatch) == whole
+        trials += 1
+    assert trials > 15
+
+
+def test_killed_while_a_shard_is_mended(
+    whole: dict[str, bytes | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, path = write_store(tmp_path / "start" / "data.zarr", LAYOUT), tmp_path / "run" / "data.zarr"
+    (start / "offsets/c.0.0.0.0.0").unlink()
+    trials = 0
+    for _ in every_kill(lambda path: write_store(path, LAYOUT), path, copied(start, path), monkeypatch, step=5):
+        assert rerun(path, LAYOUT, monkeypatch) == whole
+        trials += 1
+    assert trials > 10
+
+
+def test_killed_while_it_is_set_aside(
+    whole: dict[str, bytes | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, path = tmp_path / "start" / "data.zarr", tmp_path / "run" / "data.zarr"
+    write_store(start, layout_of(3, 2, maps=False))
+
+    def force(path: Path) -> None:
+        open_or_create(path, LAYOUT, force=True)
+
+    for _ in every_kill(force, path, copied(start, path), monkeypatch, step=17):
+        with dying_after(10_000, monkeypatch):
+            force(path)
+            assert tree(write_store(path, LAYOUT)) == whole
+        assert sorted(p.name for p in path.parent.iterdir()) == ["data.zarr", "data.zarr.old"]

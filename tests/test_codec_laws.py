@@ -1,0 +1,181 @@
+"""Laws of the codec: round trip, mirror, shift, order, neighbours, star, batches, buffers, pickles.
+
+Mirrors, shifts and orders are compared bitwise, on coordinates of 1/16 px where every sum and mean is exact.
+"""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from codec_cases import Case, cases, crowds, exact_cases, exact_means, separated, specs
+from spmdata.codec import Codec, Targets
+from spmdata.errors import SpecError
+from spmdata.geometry import Affine
+from spmdata.padded import pad_people
+from spmdata.people import DTYPES, People
+from spmdata.spec import TargetSpec
+
+Maps = tuple[NDArray[Any], ...]
+
+
+def maps(targets: Targets) -> Maps:
+    return tuple(array for array in targets if array is not None)
+
+
+def assert_same(found: Maps, wanted: Maps) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def select(people: People, index: Sequence[int]) -> People:
+    """Return some people, in that order."""
+    return replace(people, **{name: getattr(people, name)[np.array(index, np.int64)] for name in DTYPES})
+
+
+def concatenate(one: People, other: People) -> People:
+    return replace(one, **{name: np.concatenate([getattr(p, name) for p in (one, other)]) for name in DTYPES})
+
+
+def mirrored(targets: Targets, flip: tuple[int, ...]) -> Maps:
+    """Return the maps of the mirror image: columns reversed, dx negated, mirror pairs swapped."""
+    heatmap, offsets, count, ignore = maps(targets._replace(offsets=targets.offsets.copy()))
+    np.negative(offsets[:, 0], out=offsets[:, 0])
+    swap = list(flip)
+    return heatmap[..., ::-1], offsets[swap, ..., ::-1], count[swap, ..., ::-1], ignore[..., ::-1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(separated())
+def test_round_trip(case: Case) -> None:
+    """Separated people come back to 1e-3 px along any tree; invisible is what nothing was encoded for."""
+    spec, people = case
+    codec = Codec(spec)
+    targets = codec.encode(people)
+    ((found, cells),) = codec.decode_with_cells(targets.at(None))
+    assert len(found) == len(people)
+    for p, root in enumerate(codec.reads(people).roots):
+        i = int(np.abs(cells - root).max(axis=1).argmin())
+        labelled = people.visible[p] > 0
+        np.testing.assert_allclose(found.joints[i][labelled], people.joints[p][labelled], rtol=0, atol=1e-3)
+        assert found.visible[i][labelled].all()
+        if spec.missing_parent != "stay":
+            assert not found.visible[i][~labelled].any()
+
+
+@settings(max_examples=100, deadline=None)
+@given(exact_cases())
+def test_mirror(case: Case) -> None:
+    """``encode(flip(x)) == flip(encode(x))`` to the bit, and a mirror image's mirror image is the image."""
+    spec, people = case
+    codec, skeleton, width_px = Codec(spec), spec.skeleton, spec.input_hw[1]
+    flipped = people.flip(skeleton, width_px)
+    for name in DTYPES:
+        np.testing.assert_array_equal(getattr(flipped.flip(skeleton, width_px), name), getattr(people, name))
+    assume(not ((codec.reads(people).roots + 0.5) % 1 == 0).any())  # floor(x + 0.5) has no mirror there
+    assert_same(maps(codec.encode(flipped)), mirrored(codec.encode(people), skeleton.flip))
+
+
+@settings(max_examples=60, deadline=None)
+@given(specs(input_hw=(192, 192), stride=8), st.data(), st.integers(-4, 4), st.integers(-4, 4))
+def test_shift(spec: TargetSpec, data: st.DataObject, du: int, dv: int) -> None:
+    """Away from the borders, people moved by whole strides move their maps by as many cells."""
+    people = exact_means(spec, data.draw(crowds(spec, snap_px=1 / 16)))
+    people = people.transform(Affine(np.array([[0.25, 0, 72], [0, 0.25, 72]])))
+    people = replace(people, joints=people.joints.clip(72, 120))
+    moved = people.transform(Affine(np.array([[1, 0, du * 8], [0, 1, dv * 8]])))
+    was = np.s_[..., max(0, -dv) : 24 - max(0, dv), max(0, -du) : 24 - max(0, du)]
+    now = np.s_[..., max(0, dv) : 24 - max(0, -dv), max(0, du) : 24 - max(0, -du)]
+    codec = Codec(spec)
+    found, wanted = maps(codec.encode(moved)), maps(codec.encode(people))
+    assert_same(tuple(array[now] for array in found), tuple(array[was] for array in wanted))
+
+
+@settings(max_examples=60, deadline=None)
+@given(exact_cases(), st.randoms(use_true_random=False))
+def test_order_of_people(case: Case, random: Random) -> None:
+    spec, people = case
+    order = random.sample(range(len(people)), len(people))
+    assert_same(maps(Codec(spec).encode(select(people, order))), maps(Codec(spec).encode(people)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.data())
+def test_neighbour_changes_only_its_own_cells(case: Case, data: st.DataObject) -> None:
+    """Where one group draws nothing, the targets of both are those of the other: far people change nothing."""
+    spec, one = case
+    other = data.draw(crowds(spec))
+    codec = Codec(spec)
+    both, first, second = (codec.encode(people) for people in (concatenate(one, other), one, other))
+    for alone, absent in ((first, second), (second, first)):
+        assert alone.count is not None
+        assert absent.count is not None
+        assert both.count is not None
+        free = absent.count == 0
+        np.testing.assert_array_equal(both.count[free], alone.count[free])
+        for d in range(2):
+            np.testing.assert_array_equal(both.offsets[:, d][free], alone.offsets[:, d][free])
+    np.testing.assert_array_equal(both.root_heatmap, np.maximum(first.root_heatmap, second.root_heatmap))
+    boxes = np.maximum(*(np.asarray(targets.ignore) for targets in (first, second)))
+    np.testing.assert_array_equal(both.ignore, boxes * (both.root_heatmap == 0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases(hierarchical=True))
+def test_flat_is_a_star(case: Case) -> None:
+    spec, people = case
+    star = replace(spec, skeleton=spec.skeleton.star())
+    flat = replace(spec, hierarchical=False)
+    assert_same(maps(Codec(flat).encode(people)), maps(Codec(star).encode(people)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.sampled_from(["float32", "float16"]))
+def test_batch_equals_singles_and_overwrites_buffers(data: st.DataObject, dtype: str) -> None:
+    spec = data.draw(specs(dtype=dtype))
+    codec = Codec(spec)
+    images = [data.draw(crowds(spec)) for _ in range(3)]
+    singles = [codec.encode(people) for people in images]
+    wanted = tuple(np.stack(column) for column in zip(*map(maps, singles), strict=True))
+    assert_same(maps(codec.encode_batch(images)), wanted)
+    assert_same(maps(codec.encode_batch(pad_people(images, 7, len(spec.skeleton)))), wanted)
+
+    kept = codec.encode_batch(images)
+    for array in maps(kept):
+        array.fill(np.nan if array.dtype.kind == "f" else 255)
+    for batch in ([images[2], images[0], images[1]], images):
+        assert all(x is y for x, y in zip(codec.encode_batch(batch, out=kept), kept, strict=True))
+    assert_same(maps(kept), wanted)
+
+    for found, single in zip(codec.decode_batch(kept), singles, strict=True):
+        alone = codec.decode(single)
+        for name in DTYPES:
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+
+
+@settings(max_examples=15, deadline=None)
+@given(cases())
+def test_codec_pickles(case: Case) -> None:
+    spec, people = case
+    codec = Codec(spec)
+    wanted = maps(codec.encode(people))
+    again = pickle.loads(pickle.dumps(codec))
+    assert again.spec == spec
+    assert_same(maps(again.encode(people)), wanted)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    codec = Codec(TargetSpec(input_hw=(32, 32)))
+    with pytest.raises(SpecError, match="17"):
+        codec.encode(People.empty(14))
+    with pytest.raises(SpecError, match=r"offsets|heatmap"):
+        codec.encode_batch([People.empty(17)], out=Codec(TargetSpec()).encode_batch([People.empty(17)]))
+    with pytest.raises(SpecError, match=r"offsets|heatmap"):
+        codec.decode(Codec(TargetSpec()).encode(People.empty(17)))

@@ -1,0 +1,49 @@
+"""Little prepared stores that the trainer's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from small_coco import write_small_coco
+from spmdata.prepare.plan import plan_store
+from spmdata.prepare.run import prepare_store
+from spmdata.sources.coco import CocoSource
+from spmdata.spec import TargetSpec
+from spmdata.store.reader import Store, open_store
+
+SPEC = TargetSpec(input_hw=(64, 96), sigma=2.0, tau=4.0)
+
+
+def prepared(folder: Path, spec: TargetSpec, missing: int) -> Store:
+    """Prepare six small images in shards of four; the image with the number `missing` is not there."""
+    annotations = write_small_coco(folder, 6, images=True)
+    (folder / f"coco/train2017/{missing:06d}.jpg").unlink()
+    source = CocoSource.read(annotations, image_root=folder / "coco/train2017")
+    prepare_store(plan_store(source, spec, folder / "a.zarr", shard_rows=4), scheduler="sync")
+    return open_store(folder / "a.zarr")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return a store of six rows of which row 2 was skipped."""
+    return prepared(tmp_path_factory.mktemp("float32"), SPEC, 3)
+
+
+@pytest.fixture(scope="session")
+def half_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return the same in float16."""
+    return prepared(tmp_path_factory.mktemp("float16"), replace(SPEC, dtype="float16"), 3)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: on maps this small more only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

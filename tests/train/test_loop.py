@@ -1,0 +1,133 @@
+"""fit: the loss falls, twice the same, and what is left behind when it stops."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spmdata.errors import SpecError, SpmError, StoreError
+from spmdata.store.reader import Store
+from spmtrain.checkpoint import Checkpoint
+from spmtrain.config import LossNorm, TrainConfig
+from spmtrain.loop import StepLog, fit
+from spmtrain.loss import Loss
+from spmtrain.maps import Maps
+from spmtrain.model import Hourglass
+from spmtrain.stream import ShardStream
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    out = str(tmp_path / "deep" / "run")
+    return TrainConfig(features=(16, 16, 16), steps=3, batch=4, threads=1, device="cpu", out=out)
+
+
+@pytest.mark.parametrize("loss_norm", ["mean", "paper"])
+def test_loss_falls_by_half(store: Store, config: TrainConfig, loss_norm: LossNorm) -> None:
+    """Five images of noise, each nose a white square, learnt by heart."""
+    logs: list[StepLog] = []
+    result = fit(store.path, replace(config, steps=80, loss_norm=loss_norm), logs.append)
+    assert result.losses == tuple(log.total for log in logs)
+    assert np.mean(result.losses[-5:]) < 0.5 * np.mean(result.losses[:5])
+
+
+def test_two_runs_are_equal_bit_for_bit(store: Store, config: TrainConfig) -> None:
+    config = replace(config, stacks=2, norm="batch")
+    results = [fit(store, replace(config, out=f"{config.out}{i}")) for i in range(2)]
+    assert results[0].losses == results[1].losses
+    one, two = (Checkpoint.load(result.checkpoint).weights for result in results)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    other = fit(store, replace(config, out=f"{config.out}2", seed=1))
+    assert other.losses != results[0].losses
+
+
+def test_log_says_what_a_step_did(store: Store, config: TrainConfig) -> None:
+    logs: list[StepLog] = []
+    fit(store, replace(config, stacks=2, beta=0.5), logs.append)
+    assert [log.step for log in logs] == [1, 2, 3]
+    for log in logs:
+        assert len(log.root) == len(log.offsets) == 2
+        assert log.total == pytest.approx(sum(log.root) + 0.5 * sum(log.offsets), rel=1e-5)
+        assert 0 <= log.wait_s < log.step_s
+
+
+def test_checkpoint_holds_the_run(store: Store, config: TrainConfig) -> None:
+    result = fit(store, config)
+    assert result.checkpoint == Path(config.out) / "last.pt"
+    loaded = Checkpoint.load(result.checkpoint)
+    assert (loaded.step, loaded.config, loaded.spec) == (3, config, store.spec)
+    assert loaded.store_fingerprint == store.layout.fingerprint()
+    with ShardStream(store, 5) as stream, torch.no_grad():
+        batch = next(stream)
+        terms = Loss(store.spec, config)(loaded.network()(batch.images), batch.targets)
+    assert terms.total < result.losses[0]
+
+
+def test_interrupt_saves_and_goes_on(store: Store, config: TrainConfig) -> None:
+    def interrupt(log: StepLog) -> None:
+        if log.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, config, interrupt)
+    assert Checkpoint.load(Path(config.out) / "last.pt").step == 2
+
+
+def test_loss_that_is_not_finite_names_the_rows(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def fall_apart(self: Hourglass, images: torch.Tensor) -> list[Maps]:
+        stages = forward(self, images)
+        return stages if len(steps) < 2 else [Maps(s.root_heatmap * torch.nan, s.offsets) for s in stages]
+
+    forward = Hourglass.forward
+    monkeypatch.setattr(Hourglass, "forward", fall_apart)
+    with ShardStream(store, config.batch) as stream:
+        rows = [next(stream).rows.tolist() for _ in range(3)][2]
+    with pytest.raises(SpmError, match=rf"the loss is nan at step 3, rows {re.escape(str(rows))}; .*spm inspect"):
+        fit(store, replace(config, steps=9), lambda log: steps.append(log.step))
+    assert steps == [1, 2]
+    assert not list(Path(config.out).iterdir())
+
+
+def test_checkpoint_of_another_run_is_kept(store: Store, config: TrainConfig) -> None:
+    fit(store, config)
+    with pytest.raises(SpecError, match=r"last.pt exists already: name another folder with --out"):
+        fit(store, config)
+
+
+def test_out_that_cannot_be_a_folder(store: Store, config: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpecError, match=r"out .*file/run: Not a directory; name another folder"):
+        fit(store, replace(config, out=str(tmp_path / "file/run")))
+
+
+def test_store_that_is_not_there(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        fit(tmp_path / "none.zarr", config)
+    assert not Path(config.out).exists()
+
+
+def test_missing_cuda_is_said(store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SpecError, match="no CUDA device here"):
+        fit(store, replace(config, device="cuda"))
+
+
+def test_number_of_threads_is_put_back(store: Store, config: TrainConfig) -> None:
+    fit(store, replace(config, features=(8, 8), threads=2, steps=1))
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_loss_falls_on_a_gpu(store: Store, config: TrainConfig) -> None:
+    result = fit(store, replace(config, steps=80, device="cuda"))
+    assert np.mean(result.losses[-5:]) < 0.5 * np.mean(result.losses[:5])

@@ -1,0 +1,110 @@
+"""The network: shapes, sizes it refuses, gradients, first weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from spmdata.errors import SpecError
+from spmdata.skeleton import Skeleton
+from spmdata.spec import TargetSpec
+from spmtrain.config import TrainConfig
+from spmtrain.loss import Loss
+from spmtrain.maps import TargetMaps
+from spmtrain.model import build_model
+
+LEG = Skeleton("leg", ("hip", "knee", "ankle"), (-1, 0, 1), (0, 1, 2), (0.1, 0.1, 0.1), (0,))
+SMALL: dict[str, Any] = {"features": (8, 12, 16), "stacks": 2}
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+@pytest.mark.parametrize("input_hw", [(64, 64), (64, 96)])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_every_stack_gives_both_maps(stride: int, input_hw: tuple[int, int], norm: str) -> None:
+    spec = TargetSpec(input_hw=input_hw, stride=stride, skeleton=LEG)
+    network = build_model(spec, TrainConfig.from_json({**SMALL, "norm": norm}))
+    stages = network(torch.randn(2, 3, *input_hw))
+    assert [tuple(s.root_heatmap.shape) for s in stages] == [(2, *spec.map_hw)] * 2
+    assert [tuple(s.offsets.shape) for s in stages] == [(2, 3, 2, *spec.map_hw)] * 2
+
+
+@pytest.mark.parametrize(
+    ("preset", "stacks", "millions"), [("tiny", 1, (0.1, 0.5)), ("small", 2, (1, 3)), ("paper", 8, (20, 30))]
+)
+def test_presets(preset: str, stacks: int, millions: tuple[float, float]) -> None:
+    with torch.device("meta"):
+        network = build_model(TargetSpec(), TrainConfig.preset(preset))
+        stages = network(torch.empty(1, 3, 384, 384))
+    assert len(stages) == stacks
+    assert millions[0] < sum(p.numel() for p in network.parameters()) / 1e6 < millions[1]
+
+
+def test_offset_channels_are_joints_then_axes() -> None:
+    network = build_model(TargetSpec(input_hw=(64, 64)), TrainConfig(**SMALL)).eval()
+    weights = network.state_dict()
+    weights["stacks.1.branches.1.3.weight"].zero_()
+    weights["stacks.1.branches.1.3.bias"].copy_(torch.arange(34))
+    with torch.no_grad():
+        offsets = network(torch.randn(1, 3, 64, 64))[-1].offsets
+    assert offsets[0, :, :, 3, 5].tolist() == [[2 * k, 2 * k + 1] for k in range(17)]
+
+
+def test_depth_is_limited_by_the_map() -> None:
+    features = (8, 8, 8, 8, 8)
+    assert build_model(TargetSpec(input_hw=(384, 384)), TrainConfig(features=features)).multiple_px == 64
+    assert build_model(TargetSpec(input_hw=(32, 384)), TrainConfig(features=features)).multiple_px == 16
+    assert build_model(TargetSpec(input_hw=(8, 8)), TrainConfig(features=features)).multiple_px == 4
+
+
+@pytest.mark.parametrize(
+    ("input_hw", "near"),
+    [((200, 384), r"\(192, 384\) and \(208, 400\)"), ((384, 388), r"\(384, 384\) and \(400, 400\)")],
+)
+def test_size_that_does_not_fit_names_the_nearest(input_hw: tuple[int, int], near: str) -> None:
+    with pytest.raises(SpecError, match=rf"multiples of 16 px, got .*{near}"):
+        build_model(TargetSpec(input_hw=input_hw), TrainConfig(**SMALL))
+
+
+def test_image_that_does_not_fit_is_refused() -> None:
+    network = build_model(TargetSpec(input_hw=(64, 64)), TrainConfig(**SMALL))
+    assert network(torch.randn(1, 3, 96, 32))[0].root_heatmap.shape == (1, 24, 8)
+    with pytest.raises(SpecError, match="got \\(72, 64\\)"):
+        network(torch.randn(1, 3, 72, 64))
+
+
+@pytest.mark.parametrize("loss_norm", ["mean", "paper"])
+def test_gradient_reaches_every_weight(loss_norm: str) -> None:
+    spec = TargetSpec(input_hw=(64, 64))
+    config = TrainConfig.from_json({**SMALL, "loss_norm": loss_norm})
+    network = build_model(spec, config)
+    (H, W), K = spec.map_hw, 17
+    targets = TargetMaps(
+        torch.rand(2, H, W),
+        torch.randn(2, K, 2, H, W),
+        torch.ones(2, K, H, W, dtype=torch.uint8),
+        torch.zeros(2, H, W, dtype=torch.uint8),
+    )
+    Loss(spec, config)(network(torch.randn(2, 3, 64, 64)), targets).total.backward()  # type: ignore[no-untyped-call]
+    without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_first_weights_depend_on_the_seed_alone() -> None:
+    spec = TargetSpec(input_hw=(64, 64))
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    a, b, c = (build_model(spec, TrainConfig(**SMALL, seed=seed)).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_heads_begin_near_zero() -> None:
+    network = build_model(TargetSpec(), TrainConfig())
+    weights = network.state_dict()
+    for branch in (0, 1):
+        head = f"stacks.0.branches.{branch}.3"
+        assert weights[f"{head}.weight"].std().item() == pytest.approx(0.01, rel=0.5)
+        assert not weights[f"{head}.bias"].any()
