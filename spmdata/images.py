@@ -159,6 +159,19 @@ def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pix
     return out
 
 
+def place_pixels(pixels: Pixels, input_hw: Size) -> Pixels:
+    """Resize and pad decoded pixels (h, w, 3) uint8 into the network's input (H, W, 3), as a prepared store would."""
+    (h, w), (top, left) = _place(pixels.shape[:2], input_hw)
+    out = np.full((*input_hw, 3), PAD_VALUE, np.uint8)
+    out[top : top + h, left : left + w] = pixels if pixels.shape[:2] == (h, w) else _resize(pixels, (h, w))
+    return out
+
+
+def write_jpeg(path: Path, pixels: Pixels, quality: int = 92) -> None:
+    """Write a picture (h, w, 3) uint8; OSError when the disk refuses."""
+    path.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "420", fastdct=False))
+
+
 @lru_cache(maxsize=4096)
 def _place(size_hw: Size, input_hw: Size) -> tuple[Size, Size]:
     """Resized size and padding of a letterbox; few sizes come often, and an Affine costs as much as 1 % of a JPEG."""

@@ -64,6 +64,8 @@ OPTIONS = {
     "verify-targets": "STORE --nms --max-people --threshold --threads --json -q -v",
     "inspect": "STORE ROW --json -q -v",
     "train": "--store --config --preset --steps --batch --lr --seed --threads --device --out --json -q -v",
+    "eval": "CHECKPOINT --store --batch --threads --nms --threshold --device --json -q -v",
+    "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --batch --device --json -q -v",
 }
 
 
@@ -106,6 +108,18 @@ def test_the_users_own_words(spm: Run, tmp_path: Path) -> None:
     trained = spm("train", "--store", "coco.zarr", "--steps", 2, "--batch", 2)
     assert trained.code == 0, trained.err
     assert Path("run/last.pt").is_file()
+    scored = spm("eval", "run/last.pt", "--store", "coco.zarr")
+    assert scored.code == 0, scored.err
+    assert [line.split()[0] for line in scored.out.splitlines()[-2:]] == ["network", "ceiling"]
+    folder = tmp_path / "data/coco/train2017"
+    (folder / "broken.jpg").write_bytes(b"no")
+    found = spm("predict", "run/last.pt", folder, "--draw", "drawn", "--min-score", 0.001, "--json")
+    assert found.code == 1
+    assert "broken.jpg: file is not an image" in found.err
+    results = json.loads(Path("predictions.json").read_text())
+    assert json.loads(found.out)["people"] == len(results)
+    assert {r["image_id"] for r in results} <= set(range(1, 11))
+    assert sorted(p.name for p in Path("drawn").iterdir()) == [f"{i:06d}.jpg" for i in range(1, 11)]
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(spm: Run, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ COMMANDS = {
     "verify-targets": "spmcli.verify",
     "inspect": "spmcli.show",
     "train": "spmcli.train",
+    "eval": "spmcli.evaluate",
+    "predict": "spmcli.predict",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from spmdata.errors import AnnotationError
 from spmdata.skeleton import Skeleton
@@ -12,6 +13,8 @@ from spmdata.skeletons import COCO17
 from spmdata.sources.base import Source
 from spmdata.sources.coco import CocoSource
 from spmdata.sources.layout import find_coco
+from spmdata.sources.synthetic import SyntheticSource
+from spmdata.sources.synthetic_config import Synthetic
 
 #: Entry-point group: a name, and a callable that takes the keywords of `open_source` and returns a Source.
 GROUP = "spm.sources"
@@ -27,6 +30,9 @@ def open_source(
     skeleton: Skeleton | None = None,
     no_images: bool = False,
     all_images: bool = False,
+    rows: int | None = None,
+    seed: int | None = None,
+    size_hw: tuple[int, int] | None = None,
 ) -> Source:
     """Open a data set; what is not given is looked for in its usual layout below the root.
 
@@ -48,6 +54,10 @@ def open_source(
         The annotations alone: no image folder is wanted.
     all_images : bool
         Images without a labelled person too.
+    rows, seed : int, optional
+        Of a data set that is made and not read: how many images, else 1000, and which, else 0.
+    size_hw : (int, int), optional
+        Height and width of its images in px, else 256 x 256.
 
     Returns
     -------
@@ -57,9 +67,11 @@ def open_source(
     Raises
     ------
     AnnotationError
-        Unknown name, files that are not there, or annotations that break their format.
+        Unknown name, files that are not there, annotations that break their format, or what this data set does not
+        take.
     """
     opener = _BUILT_IN.get(name) or _plug_in(name)
+    made = {"rows": rows, "seed": seed, "size_hw": size_hw}
     return opener(
         annotations=None if annotations is None else Path(annotations),
         images=None if images is None else Path(images),
@@ -68,6 +80,8 @@ def open_source(
         skeleton=skeleton,
         no_images=no_images,
         all_images=all_images,
+        # Only when they are given: a plug-in need not know them.
+        **{option: value for option, value in made.items() if value is not None},
     )
 
 
@@ -85,7 +99,10 @@ def _open_coco(
     skeleton: Skeleton | None,
     no_images: bool,
     all_images: bool,
+    **made: object,
 ) -> Source:
+    if made:
+        raise AnnotationError(f"coco is read, not made: it takes no {', '.join(made)}; synthetic does")
     files = find_coco(annotations, images, root=root, split=split, need_images=not no_images)
     return CocoSource.read(
         files.annotations,
@@ -96,7 +113,27 @@ def _open_coco(
     )
 
 
-_BUILT_IN: dict[str, Callable[..., Source]] = {"coco": _open_coco}
+def _open_synthetic(
+    *,
+    annotations: Path | None,
+    images: Path | None,
+    root: Path | None,
+    split: str | None,
+    skeleton: Skeleton | None,
+    no_images: bool,
+    all_images: bool,  # there are no others
+    **made: Any,
+) -> Source:
+    files = {"annotations": annotations, "images": images, "root": root, "split": split}
+    given = [option for option, value in files.items() if value is not None]
+    if given:
+        raise AnnotationError(f"synthetic is made, not read: it takes no {', '.join(given)}; rows and seed choose it")
+    if skeleton not in (None, COCO17):
+        raise AnnotationError(f"synthetic people have the joints of {COCO17.name}, not of {skeleton.name}")
+    return SyntheticSource(Synthetic(**made), with_images=not no_images)
+
+
+_BUILT_IN: dict[str, Callable[..., Source]] = {"coco": _open_coco, "synthetic": _open_synthetic}
 
 
 def _plug_in(name: str) -> Callable[..., Source]:
