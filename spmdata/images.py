@@ -167,9 +167,9 @@ def place_pixels(pixels: Pixels, input_hw: Size) -> Pixels:
     return out
 
 
-def write_jpeg(path: Path, pixels: Pixels, quality: int = 92) -> None:
-    """Write a picture (h, w, 3) uint8; OSError when the disk refuses."""
-    path.write_bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "420", fastdct=False))
+def write_image(path: Path, pixels: Pixels) -> None:
+    """Write a picture (h, w, 3) uint8 in the format of the path's suffix; OSError when the disk refuses."""
+    Image.fromarray(pixels).save(path, quality=92)  # formats without a quality pass over it
 
 
 @lru_cache(maxsize=4096)

@@ -1,12 +1,13 @@
-"""One file that holds a trained network and all that is needed to use it: config, target spec, store, step."""
+"""One file that holds a network and all that is needed to use it, or to go on training it."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,11 @@ class Checkpoint:
     Parameters
     ----------
     weights : dict of str to Tensor
-        The network's ``state_dict``.
+        The network's ``state_dict`` as it is trained.
+    average : dict of str to Tensor
+        The average of the weights, which evaluates better; what `network` returns.
+    optimiser : dict
+        The optimiser's ``state_dict``.
     config : TrainConfig
         How it was trained.
     spec : TargetSpec
@@ -35,24 +40,32 @@ class Checkpoint:
     store_fingerprint : str
         Of the store it was trained on.
     step : int
-        Optimiser steps done.
+        Optimiser steps done; the stream goes on at ``step * config.batch``.
+    best_ap : float
+        Greatest AP on the validation store so far; -1 before any.
     """
 
     weights: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimiser: dict[str, Any] = field(default_factory=dict)
     config: TrainConfig
     spec: TargetSpec
     store_fingerprint: str
     step: int
+    best_ap: float = -1.0
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the file whole or not at all; StoreError when the disk refuses."""
         content = {
             "spm_checkpoint": FORMAT_VERSION,
             "weights": self.weights,
+            "average": self.average,
+            "optimiser": self.optimiser,
             "config": self.config.to_json(),
             "spec": self.spec.to_json(),
             "store_fingerprint": self.store_fingerprint,
             "step": self.step,
+            "best_ap": self.best_ap,
         }
         file = io.BytesIO()
         torch.save(content, file)
@@ -81,16 +94,12 @@ class Checkpoint:
         version = content.get("spm_checkpoint") if isinstance(content, dict) else None
         if version != FORMAT_VERSION:
             raise SpmError(f"{path}: checkpoint format {FORMAT_VERSION} expected, found {version}")
-        return Checkpoint(
-            weights=content["weights"],
-            config=TrainConfig.from_json(content["config"]),
-            spec=TargetSpec.from_json(content["spec"]),
-            store_fingerprint=content["store_fingerprint"],
-            step=content["step"],
-        )
+        del content["spm_checkpoint"]
+        config, spec = TrainConfig.from_json(content.pop("config")), TargetSpec.from_json(content.pop("spec"))
+        return Checkpoint(config=config, spec=spec, **content)
 
     def network(self) -> Hourglass:
-        """Return the network with these weights, in evaluation mode, on the CPU."""
+        """Return the network with the averaged weights, in evaluation mode, on the CPU."""
         network = build_model(self.spec, self.config)
-        network.load_state_dict(self.weights)
+        network.load_state_dict(self.average)
         return network.eval()

@@ -17,6 +17,7 @@ from spmdata.errors import SpecError
 Norm = Literal["batch", "group"]
 LossNorm = Literal["mean", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
+Optimiser = Literal["adamw", "rmsprop"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,21 @@ class TrainConfig:
     batch : int
         Rows a step.
     lr : float
-        Learning rate of Adam.
+        Greatest learning rate.
+    optimiser : {"adamw", "rmsprop"}
+        AdamW with warm-up and cosine; or the paper's RMSprop, halved at fixed shares of the run.
+    warmup : int
+        Steps over which AdamW's learning rate rises.
+    weight_decay : float
+        Of AdamW, on matrices alone.
+    clip : float
+        Longest gradient.
+    ema : float
+        Decay of the average of the weights, which is what a checkpoint evaluates with; 0 for none.
+    eval_every : int
+        Steps between evaluations on the validation store, when there is one; 0 for one at the end.
+    save_every : int
+        Steps between checkpoints.
     seed : int
         Of the first weights and of the order of rows.
     loss_norm : {"mean", "paper"}
@@ -60,9 +75,16 @@ class TrainConfig:
     stacks: int = 1
     features: tuple[int, ...] = (32, 48, 64, 96)
     norm: Norm = "group"
-    steps: int = 300
+    steps: int = 600
     batch: int = 8
-    lr: float = 4e-3
+    lr: float = 1e-3
+    optimiser: Optimiser = "adamw"
+    warmup: int = 50
+    weight_decay: float = 1e-4
+    clip: float = 5.0
+    ema: float = 0.995
+    eval_every: int = 0
+    save_every: int = 1000
     seed: int = 0
     loss_norm: LossNorm = "mean"
     beta: float | None = None
@@ -78,7 +100,8 @@ class TrainConfig:
                 _demand(getattr(self, name) in choices, name, f"one of {', '.join(choices)}", getattr(self, name))
         for name, low, high in (
             *(("stacks", 1, 16), ("steps", 1, 10**9), ("batch", 1, 65_536)),
-            *(("seed", 0, 2**32 - 1), ("threads", 0, 1024)),
+            *(("seed", 0, 2**32 - 1), ("threads", 0, 1024), ("warmup", 0, 10**9)),
+            *(("eval_every", 0, 10**9), ("save_every", 1, 10**9)),
         ):
             value = getattr(self, name)
             _demand(_is_int(value) and low <= value <= high, name, f"a whole number in [{low}, {high}]", value)
@@ -87,6 +110,10 @@ class TrainConfig:
             if name == "beta" and value is None:
                 continue
             _demand(_is_number(value) and 0 < value <= 1000, name, "a number above 0, at most 1000", value)
+            object.__setattr__(self, name, float(value))
+        for name, most in (("ema", 0.999999), ("weight_decay", 10), ("clip", 1e9)):
+            value = getattr(self, name)
+            _demand(_is_number(value) and 0 <= value <= most, name, f"a number in [0, {most}]", value)
             object.__setattr__(self, name, float(value))
         _demand(isinstance(self.out, (str, PathLike)) and str(self.out) != "", "out", "a folder", self.out)
         object.__setattr__(self, "out", str(self.out))
@@ -110,6 +137,14 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""
         return {**asdict(self), "features": list(self.features)}
+
+    def differences(self, other: TrainConfig) -> list[str]:
+        """Say in which fields that change the run another config differs: not where it runs or what it writes when."""
+        free = {"threads", "device", "out", "eval_every", "save_every"}
+        ours, theirs = self.to_json(), other.to_json()
+        return [
+            f"{key} {theirs[key]} there, {ours[key]} here" for key in ours.keys() - free if ours[key] != theirs[key]
+        ]
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> TrainConfig:

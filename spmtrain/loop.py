@@ -1,13 +1,15 @@
-"""Training, from top to bottom: rows in, loss down, a checkpoint at the end."""
+"""Training, from top to bottom: rows in, loss down, checkpoints and a log left behind."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,12 +17,12 @@ from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import TrainConfig
+from spmtrain.evaluate import Evaluation, evaluate
 from spmtrain.loss import Loss
 from spmtrain.model import build_model
+from spmtrain.optim import Ema, build_optimiser, lr_at
+from spmtrain.predict import Predictor
 from spmtrain.stream import ShardStream
-
-#: Longest gradient; rare steps are far longer than the rest.
-CLIP = 5.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class StepLog:
         The loss that was descended.
     root, offsets : tuple of float, (S,)
         Its terms by stage, before beta.
+    lr : float
+        Learning rate.
+    gradient : float
+        Length of the gradient before clipping.
     wait_s, step_s : float
         Seconds spent waiting for the batch, and in the whole step.
     """
@@ -43,6 +49,8 @@ class StepLog:
     total: float
     root: tuple[float, ...]
     offsets: tuple[float, ...]
+    lr: float
+    gradient: float
     wait_s: float
     step_s: float
 
@@ -54,21 +62,30 @@ class FitResult:
     Parameters
     ----------
     checkpoint : Path
-        The file written.
+        The file written last.
     losses : tuple of float
-        The total loss of every step.
+        The total loss of every step of this call.
+    evaluation : Evaluation or None
+        Of the last weights on the validation store.
     """
 
     checkpoint: Path
     losses: tuple[float, ...]
+    evaluation: Evaluation | None
 
 
 def fit(
-    store: Store | str | PathLike[str], config: TrainConfig, on_step: Callable[[StepLog], None] | None = None
+    store: Store | str | PathLike[str],
+    config: TrainConfig,
+    on_step: Callable[[StepLog], None] | None = None,
+    *,
+    val: Store | str | PathLike[str] | None = None,
+    resume: bool = False,
 ) -> FitResult:
-    """Train a network on a store and leave ``last.pt`` in ``config.out``; an interrupted run leaves it too.
+    """Train a network on a store; leave ``last.pt``, ``best.pt`` and ``metrics.jsonl`` in ``config.out``.
 
-    On a CPU two runs of the same config, store and number of threads are equal bit for bit.
+    On a CPU two runs of the same config, store and number of threads are equal bit for bit, and so is a run that was
+    stopped and resumed.
 
     Parameters
     ----------
@@ -78,49 +95,73 @@ def fit(
         Network, optimiser, device, output folder.
     on_step : callable, optional
         Called after every step; nothing is printed here.
+    val : Store or path, optional
+        A store to evaluate on: every ``config.eval_every`` steps and at the end.
+    resume : bool
+        Go on from ``last.pt`` in ``config.out``.
 
     Returns
     -------
     FitResult
-        The checkpoint's path and the loss of every step.
+        The checkpoint's path, the loss of every step, and the last evaluation.
 
     Raises
     ------
     StoreError
         The store cannot be trained on.
     SpecError
-        The input size does not fit the network, the device is missing, or the folder holds a checkpoint already.
+        The input size does not fit the network, the device is missing, the folder holds a checkpoint and ``resume``
+        was not asked for, or the run to be resumed had other settings.
     SpmError
         The loss is not finite; the message names the rows of the batch.
     """
     store = open_store(store) if isinstance(store, (str, PathLike)) else store
+    val = open_store(val) if isinstance(val, (str, PathLike)) else val
     device = _device(config)
-    path = _checkpoint_path(config)
+    path = Path(config.out) / "last.pt"
+    if not resume:
+        _fresh_folder(path)
+    done = _resumed(path, store, config) if resume else None
     network = build_model(store.spec, config).to(device).train()
     criterion = Loss(store.spec, config)
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
+    optimiser = build_optimiser(network, config)
+    ema = Ema(network, config.ema)
+    first, best = 1, -1.0
+    if done is not None:
+        network.load_state_dict(done.weights)
+        optimiser.load_state_dict(done.optimiser)
+        ema.load(done.average)
+        first, best = done.step + 1, done.best_ap
+    log = _Log(path.with_name("metrics.jsonl"), first)
     losses: list[float] = []
+    evaluation = None
 
-    def save() -> None:
-        Checkpoint(
+    def checkpoint() -> Checkpoint:
+        return Checkpoint(
             weights=network.state_dict(),
+            average=ema.weights,
+            optimiser=optimiser.state_dict(),
             config=config,
             spec=store.spec,
             store_fingerprint=store.layout.fingerprint(),
-            step=len(losses),
-        ).save(path)
+            step=first - 1 + len(losses),
+            best_ap=best,
+        )
 
-    with (
-        _torch_threads(config.threads) as threads,
-        ShardStream(store, config.batch, config.seed, threads, device) as rows,
-    ):
+    stream = ShardStream(store, config.batch, config.seed, _threads(config), device, (first - 1) * config.batch)
+    with _torch_threads(config.threads), stream as batches:
         try:
-            for step in range(1, config.steps + 1):
+            for step in range(first, config.steps + 1):
                 start = time.perf_counter()
-                batch = next(rows)
+                batch = next(batches)
                 ready = time.perf_counter()
 
-                terms = criterion(network(batch.images), batch.targets)
+                lr = lr_at(step, config)
+                for group in optimiser.param_groups:
+                    group["lr"] = lr
+                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                    stages = network(batch.images)
+                terms = criterion(stages, batch.targets)
                 total = terms.total.item()
                 if not terms.total.isfinite():
                     raise SpmError(
@@ -129,20 +170,56 @@ def fit(
                     )
                 optimiser.zero_grad()
                 terms.total.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+                gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf")).item()
                 optimiser.step()
+                ema.update(network, step)
 
                 losses.append(total)
+                root, offsets = tuple(terms.root.tolist()), tuple(terms.offsets.tolist())
+                end = time.perf_counter()
+                entry = StepLog(step, total, root, offsets, lr, gradient, ready - start, end - start)
+                log.write(asdict(entry))
                 if on_step is not None:
-                    root, offsets = tuple(terms.root.tolist()), tuple(terms.offsets.tolist())
-                    end = time.perf_counter()
-                    on_step(StepLog(step, total, root, offsets, ready - start, end - start))
+                    on_step(entry)
+                last = step == config.steps
+                if val is not None and (last or (config.eval_every and step % config.eval_every == 0)):
+                    evaluation = evaluate(Predictor(checkpoint(), device.type), val, threads=_threads(config))
+                    log.write({"step": step, "evaluation": evaluation.to_json()})
+                    if best < (reached := evaluation.scores.AP):
+                        best = reached
+                        checkpoint().save(path.with_name("best.pt"))
+                if last or step % config.save_every == 0:
+                    checkpoint().save(path)
         except KeyboardInterrupt:
             if losses:
-                save()
+                checkpoint().save(path)
             raise
-    save()
-    return FitResult(path, tuple(losses))
+        finally:
+            log.close()
+    return FitResult(path, tuple(losses), evaluation)
+
+
+class _Log:
+    """``metrics.jsonl``: a line a step and an evaluation; resumed, it forgets what came after the checkpoint."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        kept = [line for line in _lines(path) if json.loads(line)["step"] < first]
+        path.write_text("".join(kept))
+        self._file = path.open("a")
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Add one line."""
+        self._file.write(json.dumps(entry) + "\n")
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the whole lines of a log; a kill may have cut the last."""
+    text = path.read_text() if path.exists() else ""
+    return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _device(config: TrainConfig) -> torch.device:
@@ -152,25 +229,37 @@ def _device(config: TrainConfig) -> torch.device:
     return torch.device("cuda" if found and config.device != "cpu" else "cpu")
 
 
-def _checkpoint_path(config: TrainConfig) -> Path:
+def _fresh_folder(path: Path) -> None:
     """Make the output folder; SpecError when it holds a checkpoint, which hours of work may have gone into."""
-    path = Path(config.out) / "last.pt"
     if path.exists():
-        raise SpecError(f"{path} exists already: name another folder with --out, or remove it")
+        raise SpecError(f"{path} exists already: go on with --resume, name another folder with --out, or remove it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"out {config.out}: {error.strerror}; name another folder with --out") from error
-    return path
+        raise SpecError(f"out {path.parent}: {error.strerror}; name another folder with --out") from error
+
+
+def _resumed(path: Path, store: Store, config: TrainConfig) -> Checkpoint:
+    """Return the run to go on with; SpecError when it was another one."""
+    done = Checkpoint.load(path)
+    different = config.differences(done.config)
+    if done.store_fingerprint != store.layout.fingerprint():
+        different.append(f"store {done.store_fingerprint[:12]} there, {store.layout.fingerprint()[:12]} here")
+    if different:
+        raise SpecError(f"{path} is of another run: {', '.join(different)}; give the same settings, or another --out")
+    return replace(done, config=config)
+
+
+def _threads(config: TrainConfig) -> int:
+    return config.threads or torch.get_num_threads()
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[int]:
-    """Let torch compute on so many threads for a while; 0 leaves it as it is. Yields the number."""
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Let torch compute on so many threads for a while; 0 leaves it as it is."""
     before = torch.get_num_threads()
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or before)
     try:
-        yield torch.get_num_threads()
+        yield
     finally:
         torch.set_num_threads(before)

@@ -51,7 +51,7 @@ class Predictor:
             raise SpecError("device cuda: torch finds no CUDA device here; use --device cpu")
         self.device = torch.device("cuda" if found and device != "cpu" else "cpu")
         self.spec = checkpoint.spec.override(**decode)
-        self._network = checkpoint.network().to(self.device).to(memory_format=torch.channels_last)
+        self._network = checkpoint.network().to(self.device)
         self._decode = BatchDecoder(self.spec)
 
     def inputs(self, images: Tensor) -> list[People]:

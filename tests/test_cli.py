@@ -59,11 +59,13 @@ def store(spm: Run, tmp_path: Path) -> Path:
 
 
 OPTIONS = {
-    "prepare": "SOURCE --annotations --images --root --split --out --hier --input --stride --no-images --all-images "
-    "--scheduler --workers --strict --force --take-over --dry-run --json -q -v",
+    "demo": "--minutes --out --rows --seed --threads --device --json -q -v",
+    "prepare": "SOURCE --annotations --images --root --split --out --hier --input --stride --no-images "
+    "--all-images --rows --seed --scheduler --workers --strict --force --take-over --dry-run --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --json -q -v",
     "inspect": "STORE ROW --json -q -v",
-    "train": "--store --config --preset --steps --batch --lr --seed --threads --device --out --json -q -v",
+    "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
+    "--json -q -v",
     "eval": "CHECKPOINT --store --batch --threads --nms --threshold --device --json -q -v",
     "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --batch --device --json -q -v",
 }

@@ -12,6 +12,7 @@ from spmcli.options import Settings
 
 #: Module of each command, in the order of use.
 COMMANDS = {
+    "demo": "spmcli.demo",
     "prepare": "spmcli.prepare",
     "verify-targets": "spmcli.verify",
     "inspect": "spmcli.show",

@@ -48,7 +48,7 @@ def command(
     """
     from spmdata.draw import draw_people
     from spmdata.errors import ImageError
-    from spmdata.images import decode_image, read_bytes, write_jpeg
+    from spmdata.images import decode_image, read_bytes, write_image
     from spmtrain.predict import Predictor
 
     decode = {"threshold": min_score, "max_people": max_people}
@@ -70,7 +70,7 @@ def command(
                 results += _coco_results(file, people)
                 if draw is not None:
                     draw.mkdir(parents=True, exist_ok=True)
-                    write_jpeg(draw / f"{file.stem}.jpg", draw_people(pixels, people, predictor.spec.skeleton))
+                    write_image(draw / f"{file.stem}.jpg", draw_people(pixels, people, predictor.spec.skeleton))
             advance(min(at + batch, len(files)), len(files))
     out.write_text(json.dumps(results))
     summary = {"images": len(files) - bad, "unreadable": bad, "people": len(results), "out": str(out)}

@@ -41,6 +41,8 @@ PATH = click.Path(path_type=Path)
 @click.option("--stride", type=int, default=4, show_default=True, help="Input px per cell of the maps: 2, 4 or 8.")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
+@click.option("--rows", type=int, help="synthetic: images to draw.  [default: 1000]")
+@click.option("--seed", type=int, help="synthetic: which people.  [default: 0]")
 @click.option(
     "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
 )
@@ -65,7 +67,7 @@ def command(
     dry_run: bool,
     **rest: Any,
 ) -> None:
-    """Turn the annotations of SOURCE (coco) into a store of targets.
+    """Turn the annotations of SOURCE (coco, or drawn: synthetic) into a store of targets.
 
     Run it again after an interruption: only what is missing is done.
     """
@@ -74,8 +76,9 @@ def command(
     from spmdata.sources.registry import open_source
     from spmdata.spec import TargetSpec
 
-    where = {key: rest.pop(key) for key in ("annotations", "images", "root", "split", "all_images")}
-    opened = open_source(source, no_images=no_images, **where)
+    where = {key: rest.pop(key) for key in ("annotations", "images", "root", "split", "all_images", "rows", "seed")}
+    size_hw = input_hw if source == "synthetic" else None  # drawn at the size that the network sees
+    opened = open_source(source, no_images=no_images, size_hw=size_hw, **where)
     spec = TargetSpec(skeleton=opened.skeleton, hierarchical=hier, input_hw=input_hw, stride=stride)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
     if not settings.json:

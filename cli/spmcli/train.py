@@ -16,21 +16,32 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="Finished store with images and maps.")
+@click.option("--val", type=click.Path(path_type=Path), help="Store to evaluate on; best.pt is kept by its AP.")
+@click.option("--resume", is_flag=True, help="Go on from OUT/last.pt, exactly as if the run had not stopped.")
 @click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file of training settings; the options here win over it."
 )
 @click.option("--preset", help="Network: tiny, small or paper (8 stacks of 256).  [default: tiny]")
-@click.option("--steps", type=int, help="Optimiser steps.  [default: the preset's; 300 for tiny]")
+@click.option("--steps", type=int, help="Optimiser steps.  [default: the preset's; 600 for tiny]")
 @click.option("--batch", type=int, help="Rows a step.  [default: the preset's; 8 for tiny]")
-@click.option("--lr", type=float, help="Learning rate.  [default: the preset's; 0.004 for tiny]")
+@click.option("--lr", type=float, help="Learning rate.  [default: the preset's; 0.001 for tiny]")
 @click.option("--seed", type=int, help="Of the first weights and the order of rows.  [default: 0]")
 @click.option("--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core]")
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the checkpoint.  [default: run]")
 @talking
 @click.pass_obj
-def command(settings: Settings, /, store: Path, config: Path | None, out: Path | None, **chosen: object) -> None:
-    """Train on the maps of a prepared store; leaves OUT/last.pt."""
+def command(
+    settings: Settings,
+    /,
+    store: Path,
+    val: Path | None,
+    resume: bool,
+    config: Path | None,
+    out: Path | None,
+    **chosen: object,
+) -> None:
+    """Train on the maps of a prepared store; leaves last.pt, best.pt and metrics.jsonl in OUT."""
     from spmtrain.config import TrainConfig
     from spmtrain.loop import fit
 
@@ -50,17 +61,20 @@ def command(settings: Settings, /, store: Path, config: Path | None, out: Path |
                 rate = f"{resolved.batch / log.step_s:6.1f} rows/s"
                 plain_note(settings, f"step {log.step:5d}  loss {log.total:9.4f}  {terms}  {rate}")
 
-        result = fit(store, resolved, on_step)
-    tenth = max(1, len(result.losses) // 10)
-    first, last = (sum(part) / tenth for part in (result.losses[:tenth], result.losses[-tenth:]))
+        result = fit(store, resolved, on_step, val=val, resume=resume)
     if settings.json:
         print_json({"version": 1, "checkpoint": str(result.checkpoint), "config": resolved.to_json(),
                     "losses": result.losses, "seconds": seconds, "seconds_waiting": waited})  # fmt: skip
         return
-    print_pairs(
-        [
+    tenth = max(1, len(result.losses) // 10)
+    first, last = (sum(part) / tenth for part in (result.losses[:tenth], result.losses[-tenth:]))
+    lines: list[tuple[str, object]] = [("checkpoint", result.checkpoint)]
+    if result.losses:
+        lines += [
             ("loss", f"{first:.4f} over the first {tenth} steps, {last:.4f} over the last ({last / first:.0%})"),
             ("time", f"{seconds_text(seconds)}, {waited / max(seconds, 1e-9):.1%} of it waiting for data"),
-            ("checkpoint", result.checkpoint),
         ]
-    )
+    if result.evaluation:
+        scores, ceiling = result.evaluation.scores, result.evaluation.ceiling
+        lines.append(("AP", f"{100 * scores.AP:.1f} (AP50 {100 * scores.AP50:.1f}), ceiling {100 * ceiling.AP:.1f}"))
+    print_pairs(lines)

@@ -119,7 +119,7 @@ def test_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "spm_pets-1.dist-info/entry_points.txt").write_text(f"[spm.sources]\n{points}")
     (home / "spm_pets.py").write_text("VALUE = 1\ndef open_pets(**options): return options\n")
     monkeypatch.syspath_prepend(home)
-    assert source_names() == ("coco", "broken", "pets", "value")
+    assert source_names() == ("coco", "synthetic", "broken", "pets", "value")
     assert "spm_pets" not in sys.modules
     options: object = open_source("pets", split="any", root="here", no_images=True)
     assert options == {

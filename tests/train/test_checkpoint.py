@@ -23,13 +23,13 @@ CONFIG = TrainConfig(features=(8, 8), norm="batch", seed=3)
 @pytest.fixture
 def checkpoint() -> Checkpoint:
     weights = build_model(SPEC, CONFIG).state_dict()
-    return Checkpoint(weights=weights, config=CONFIG, spec=SPEC, store_fingerprint="ab" * 32, step=7)
+    return Checkpoint(weights=weights, average=weights, config=CONFIG, spec=SPEC, store_fingerprint="ab" * 32, step=7)
 
 
 def test_there_and_back(tmp_path: Path, checkpoint: Checkpoint) -> None:
     checkpoint.save(tmp_path / "last.pt")
     loaded = Checkpoint.load(tmp_path / "last.pt")
-    assert asdict(replace(loaded, weights={})) == asdict(replace(checkpoint, weights={}))
+    assert asdict(replace(loaded, weights={}, average={})) == asdict(replace(checkpoint, weights={}, average={}))
     assert all(torch.equal(loaded.weights[name], tensor) for name, tensor in checkpoint.weights.items())
     images = torch.randn(1, 3, 64, 64)
     expected = build_model(SPEC, CONFIG).eval()(images)[-1]
@@ -39,7 +39,9 @@ def test_there_and_back(tmp_path: Path, checkpoint: Checkpoint) -> None:
 def test_file_holds_nothing_but_plain_values(tmp_path: Path, checkpoint: Checkpoint) -> None:
     checkpoint.save(tmp_path / "last.pt")
     content = torch.load(tmp_path / "last.pt", weights_only=True)
-    assert sorted(content) == ["config", "spec", "spm_checkpoint", "step", "store_fingerprint", "weights"]
+    assert sorted(content) == [
+        *("average", "best_ap", "config", "optimiser", "spec", "spm_checkpoint", "step", "store_fingerprint", "weights")
+    ]
 
 
 def test_failed_write_leaves_the_old_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.store.reader import Store
 from spmtrain.checkpoint import Checkpoint
-from spmtrain.config import LossNorm, TrainConfig
+from spmtrain.config import LossNorm, Optimiser, TrainConfig
 from spmtrain.loop import StepLog, fit
 from spmtrain.loss import Loss
 from spmtrain.maps import Maps
@@ -78,6 +79,44 @@ def test_interrupt_saves_and_goes_on(store: Store, config: TrainConfig) -> None:
     assert Checkpoint.load(Path(config.out) / "last.pt").step == 2
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
+def test_a_resumed_run_is_the_same_run_bit_for_bit(store: Store, config: TrainConfig, optimiser: Optimiser) -> None:
+    config = replace(config, steps=7, warmup=3, optimiser=optimiser, norm="batch", save_every=2)
+    whole = fit(store, config)
+
+    def interrupt(log: StepLog) -> None:
+        if log.step == 4:
+            raise KeyboardInterrupt
+
+    stopped = replace(config, out=f"{config.out}2")
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, stopped, interrupt)
+    log = Path(stopped.out) / "metrics.jsonl"
+    log.write_text(log.read_text() + '{"step": 5, "total": 0}\n{"step": 6, "tot')  # what a kill may leave
+    rest = fit(store, stopped, resume=True)
+    assert rest.losses == whole.losses[4:]
+    one, two = (Checkpoint.load(result.checkpoint) for result in (whole, rest))
+    for name in one.weights:
+        assert torch.equal(one.weights[name], two.weights[name])
+        assert torch.equal(one.average[name], two.average[name])
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(1, 8))
+    again = fit(store, stopped, resume=True)
+    assert again.losses == ()
+    with pytest.raises(SpecError, match=r"lr 0\.001 there, 0\.002 here"):
+        fit(store, replace(stopped, lr=2e-3), resume=True)
+
+
+def test_a_run_is_evaluated_and_the_best_is_kept(store: Store, config: TrainConfig) -> None:
+    result = fit(store, replace(config, steps=5, eval_every=2), val=store)
+    assert result.evaluation is not None
+    assert result.evaluation.ceiling.AP > 0.5
+    lines = [json.loads(line) for line in (Path(config.out) / "metrics.jsonl").read_text().splitlines()]
+    evaluated = [line["step"] for line in lines if "evaluation" in line]
+    assert evaluated == [2, 4, 5]
+    best = Checkpoint.load(Path(config.out) / "best.pt")
+    assert best.best_ap == max(line["evaluation"]["scores"]["AP"] for line in lines if "evaluation" in line)
+
+
 def test_loss_that_is_not_finite_names_the_rows(
     store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,12 +133,12 @@ def test_loss_that_is_not_finite_names_the_rows(
     with pytest.raises(SpmError, match=rf"the loss is nan at step 3, rows {re.escape(str(rows))}; .*spm inspect"):
         fit(store, replace(config, steps=9), lambda log: steps.append(log.step))
     assert steps == [1, 2]
-    assert not list(Path(config.out).iterdir())
+    assert not (Path(config.out) / "last.pt").exists()
 
 
 def test_checkpoint_of_another_run_is_kept(store: Store, config: TrainConfig) -> None:
     fit(store, config)
-    with pytest.raises(SpecError, match=r"last.pt exists already: name another folder with --out"):
+    with pytest.raises(SpecError, match=r"last.pt exists already: go on with --resume, name another folder with --out"):
         fit(store, config)
 
 

@@ -1,0 +1,179 @@
+"""`spm demo`: the whole idea on built-in data: draw, prepare, verify, train, evaluate, show."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spmcli.options import Settings, talking
+from spmcli.output import plain_note, print_json, print_pairs, print_table, progress, seconds_text
+
+if TYPE_CHECKING:
+    from spmdata.spec import TargetSpec
+    from spmtrain.config import TrainConfig
+    from spmtrain.evaluate import Evaluation
+
+INPUT_PX = 128
+VAL_ROWS = 240
+#: Steps of the trial that tells how fast this machine is; the first ones warm up.
+TRIAL_STEPS, WARM_STEPS = 12, 4
+#: Seconds kept back for evaluation, pictures and what the trial misjudges.
+RESERVE_SECONDS = 15.0
+
+
+@click.command("demo")
+@click.option("--minutes", type=float, default=5.0, show_default=True, help="Time for all of it; more trains longer.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Folder for everything; must be new.",
+)
+@click.option("--rows", type=int, default=4000, show_default=True, help="Images to train on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the people, the first weights and the order.")
+@click.option("--threads", type=int, help="Threads that compute.  [default: every core]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@talking
+@click.pass_obj
+def command(
+    settings: Settings, /, minutes: float, out: Path, rows: int, seed: int, threads: int | None, device: str
+) -> None:
+    """Show the whole job without any download: people are drawn, trained on, found and scored."""
+    from spmtrain.config import TrainConfig
+
+    start = time.perf_counter()
+    if (out / "run").exists():
+        raise click.UsageError(f"{out} holds a demo already; name another folder with --out, or remove it")
+    out.mkdir(parents=True, exist_ok=True)
+    spec = demo_spec()
+    stages: list[tuple[str, int, float]] = []
+    for name, count, which in (("train", rows, 2 * seed), ("val", VAL_ROWS, 2 * seed + 1)):
+        stages += _prepare_and_verify(settings, spec, out / f"{name}.zarr", count, which)
+    settled = {"batch": 16, "lr": 4e-3, "seed": seed, "threads": threads or 0, "device": device, "save_every": 10**9}
+    config = TrainConfig.from_json({**settled, "out": str(out / "run")})
+    left = 60 * minutes - (time.perf_counter() - start) - RESERVE_SECONDS
+    steps, seconds, evaluation = _train(settings, out, config, left)
+    stages.append(("train", steps * config.batch, seconds))
+    sheet = _contact_sheet(out)
+    total = time.perf_counter() - start
+    if settings.json:
+        scores = {"evaluation": evaluation.to_json(), "steps": steps, "seed": seed, "seconds": total}
+        print_json({"version": 1, **scores, "stages": stages, "sheet": str(sheet)})
+        return
+    _report(out, stages, evaluation, total, sheet)
+
+
+def demo_spec() -> TargetSpec:
+    """Return the targets of the demo: small maps want a narrow Gaussian and vectors that are not averaged."""
+    from spmdata.spec import TargetSpec
+
+    return TargetSpec.preset("sharp", hierarchical=True, input_hw=(INPUT_PX, INPUT_PX), sigma=2.5, nms=3, threshold=0.1)
+
+
+def _prepare_and_verify(
+    settings: Settings, spec: TargetSpec, path: Path, rows: int, seed: int
+) -> list[tuple[str, int, float]]:
+    """Write one store and check it; return what took how long."""
+    from spmdata.prepare.plan import plan_store
+    from spmdata.prepare.run import prepare_store
+    from spmdata.sources.registry import open_source
+    from spmdata.verify.run import verify_store
+
+    source = open_source("synthetic", rows=rows, seed=seed, size_hw=spec.input_hw)
+    plan = plan_store(source, spec, path, shard_rows=64)
+    with progress(settings, f"draw {path.name}", "shards") as advance:
+        summary = prepare_store(plan, scheduler="processes", on_shard=lambda record, done, total: advance(done, total))
+    plain_note(settings, f"prepared {path}: {rows:,} rows in {seconds_text(summary.seconds)}")
+    start = time.perf_counter()
+    with progress(settings, f"verify {path.name}", "rows") as advance:
+        report = verify_store(path, on_rows=advance)
+    if not report.ok:
+        raise click.ClickException(f"{path} does not verify: run spm verify-targets {path}")
+    return [(f"prepare {path.name}", rows, summary.seconds), (f"verify {path.name}", rows, time.perf_counter() - start)]
+
+
+def _train(settings: Settings, out: Path, config: TrainConfig, left: float) -> tuple[int, float, Evaluation]:
+    """Train for so many seconds: a trial says how many steps that is. Return steps, seconds and the scores."""
+    import shutil
+    from dataclasses import replace
+
+    from spmtrain.loop import fit
+
+    trial: list[float] = []
+    start = time.perf_counter()
+    fit(
+        out / "train.zarr",
+        replace(config, steps=TRIAL_STEPS, out=str(out / "trial")),
+        lambda log: trial.append(log.step_s),
+    )
+    shutil.rmtree(out / "trial")
+    each = sum(trial[WARM_STEPS:]) / (TRIAL_STEPS - WARM_STEPS)
+    steps = max(30, int((left - (time.perf_counter() - start)) / each))
+    config = replace(config, steps=steps)
+    start = time.perf_counter()
+    with progress(settings, "train", "steps") as advance:
+
+        def on_step(log: Any) -> None:
+            advance(log.step, steps)
+            if log.step % max(1, steps // 10) == 0:
+                plain_note(settings, f"step {log.step} of {steps}, loss {log.total:.3f}")
+
+        result = fit(out / "train.zarr", config, on_step, val=out / "val.zarr")
+    assert result.evaluation is not None
+    return steps, time.perf_counter() - start, result.evaluation
+
+
+def _contact_sheet(out: Path) -> Path:
+    """Draw the people found in the first held-out images."""
+    import torch
+
+    from spmdata.draw import contact_sheet, draw_people
+    from spmdata.images import load_input, write_image
+    from spmdata.store.reader import open_store
+    from spmtrain.predict import Predictor
+
+    store, predictor = open_store(out / "val.zarr"), Predictor(out / "run/last.pt", threshold=0.2)
+    size_hw = store.spec.input_hw
+    inputs = [load_input(store.image_bytes(row), size_hw, size_hw) for row in range(24)]
+    found = predictor.inputs(torch.stack([torch.from_numpy(pixels) for pixels in inputs]))
+    pictures = [
+        draw_people(pixels, people, store.skeleton, zoom=1.5) for pixels, people in zip(inputs, found, strict=True)
+    ]
+    write_image(out / "found.png", contact_sheet(pictures, 6))
+    return out / "found.png"
+
+
+def _report(out: Path, stages: list[tuple[str, int, float]], evaluation: Evaluation, total: float, sheet: Path) -> None:
+    print_table(
+        ("stage", "rows", "seconds", "rows/s"),
+        [(name, f"{rows:,}", f"{seconds:.1f}", f"{rows / seconds:,.0f}") for name, rows, seconds in stages],
+    )
+    click.echo()
+    scores, ceiling = evaluation.scores, evaluation.ceiling
+    print_table(
+        (f"on {evaluation.images} held-out images", "AP", "AP50", "AP75", "PCK@.1"),
+        [
+            (name, *(f"{100 * value:.1f}" for value in (s.AP, s.AP50, s.AP75, share)))
+            for name, s, share in (
+                ("ceiling of the targets", ceiling, evaluation.ceiling_pck),
+                ("trained network", scores, evaluation.pck),
+            )
+        ],
+    )
+    click.echo()
+    print_pairs(
+        [
+            ("took", seconds_text(total)),
+            ("area in OKS", "silhouette of the whole person, hidden parts included"),
+            ("pictures", sheet),
+            ("network", out / "run/last.pt"),
+            ("stores", f"{out / 'train.zarr'}, {out / 'val.zarr'}"),
+            ("try next", f"spm predict {out / 'run/last.pt'} YOUR_IMAGES --draw drawn"),
+            ("", f"spm demo --minutes 20 --out {out}20"),
+            ("", "spm prepare coco --hier"),
+        ]
+    )
