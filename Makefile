@@ -20,7 +20,7 @@ unit: $(STAMP)
 	$(RUN) -m pytest
 
 demo: $(STAMP)
-	$(RUN) benchmarks/first_store.py
+	.venv/bin/spm demo
 
 $(RUN):
 	@error="Python 3.11 or newer not found; install it, or name it: make PYTHON=/path/to/python"; \

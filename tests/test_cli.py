@@ -274,3 +274,15 @@ def test_a_reader_that_goes_away_is_no_error(store: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_the_demo_from_nothing_to_pictures(spm: Run) -> None:
+    shown = spm("demo", "--minutes", 0.01, "--rows", 24, "--threads", 1)
+    assert shown.code == 0, shown.err
+    assert "ceiling of the targets" in shown.out
+    assert "trained network" in shown.out
+    for left in ("demo/train.zarr", "demo/val.zarr", "demo/run/last.pt", "demo/found.png"):
+        assert Path(left).exists()
+    again = spm("demo")
+    assert again.code == 2
+    assert "holds a demo already" in again.err

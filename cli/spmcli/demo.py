@@ -53,7 +53,15 @@ def command(
     stages: list[tuple[str, int, float]] = []
     for name, count, which in (("train", rows, 2 * seed), ("val", VAL_ROWS, 2 * seed + 1)):
         stages += _prepare_and_verify(settings, spec, out / f"{name}.zarr", count, which)
-    settled = {"batch": 16, "lr": 4e-3, "seed": seed, "threads": threads or 0, "device": device, "save_every": 10**9}
+    settled = {
+        "batch": 16,
+        "lr": 4e-3,
+        "beta": 3.0,
+        "seed": seed,
+        "threads": threads or 0,
+        "device": device,
+        "save_every": 10**9,
+    }
     config = TrainConfig.from_json({**settled, "out": str(out / "run")})
     left = 60 * minutes - (time.perf_counter() - start) - RESERVE_SECONDS
     steps, seconds, evaluation = _train(settings, out, config, left)

@@ -116,11 +116,15 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         ("targets", f"{spec.skeleton.name}, {tree}, input {_size(spec.input_hw)} px, stride {spec.stride}, "
                     f"maps {_size(spec.map_hw)} cells"),
         ("keeps", ", ".join(kept)),
-        ("rows", f"{layout.rows:,} with {layout.people:,} people, {layout.n_shards} shards of {layout.shard_rows}"),
+        ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
         *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.core_seconds / n)} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip
+
+
+def _shards(n: int) -> str:
+    return "1 shard" if n == 1 else f"{n:,} shards"
 
 
 def _size(hw: tuple[int, int]) -> str:

@@ -31,7 +31,7 @@ class Rows(Sequence[Sample]):
     """Some samples of a source, built when they are asked for; pickled, they travel as the samples alone.
 
     So a thread builds the samples of its own task, a worker process gets them and never parses annotations, and the
-    memory of a run does not grow with the set.
+    memory of a run does not grow with the set. A source that travels goes along instead, and is asked there.
     """
 
     def __init__(self, source: Source, rows: range) -> None:
@@ -44,9 +44,9 @@ class Rows(Sequence[Sample]):
         """Return one sample."""
         return self._source[self._rows[index]]
 
-    def __reduce__(self) -> tuple[type[tuple[Sample, ...]], tuple[list[Sample]]]:
-        """Become a tuple of samples."""
-        return tuple, (list(self),)
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Become a tuple of samples, or stay what it is."""
+        return (Rows, (self._source, self._rows)) if self._source.travels else (tuple, (list(self),))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Source(Protocol):
         Gets the images; None when they were not asked for.
     n_people : (N,) int64
         People of each sample, ignored ones included, known without building it.
+    travels : bool
+        The source is small: workers get it whole and make their samples themselves, instead of being sent them.
     findings : tuple of (str, int)
         What was passed over or mended while parsing and how often, in words for a person.
     """
@@ -61,6 +63,9 @@ class Source(Protocol):
 
     @property
     def n_people(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+    @property
+    def travels(self) -> bool: ...  # noqa: D102
 
     @property
     def findings(self) -> tuple[tuple[str, int], ...]: ...  # noqa: D102

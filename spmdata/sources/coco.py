@@ -122,6 +122,11 @@ class CocoSource:
         )
 
     @property
+    def travels(self) -> bool:
+        """False: workers never hold all annotations."""
+        return False
+
+    @property
     def image_reader(self) -> FolderImages | None:
         """Files below ``image_root``; None without one."""
         return None if self.image_root is None else FolderImages(self.image_root)

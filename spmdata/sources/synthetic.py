@@ -73,6 +73,11 @@ class SyntheticSource:
         return COCO17
 
     @property
+    def travels(self) -> bool:
+        """True: a row is drawn where it is written."""
+        return True
+
+    @property
     def image_reader(self) -> SyntheticImages | None:
         """Draws images; None when they were not asked for."""
         return SyntheticImages(self.config) if self.with_images else None
