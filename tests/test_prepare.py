@@ -220,7 +220,7 @@ def test_plans_are_honest_about_what_cannot_be(tmp_path: Path) -> None:
     source = CocoSource.read(write_small_coco(tmp_path), image_root=None)
     with pytest.raises(SpecError, match=r"ends in \.zarr, got 'a'; try 'a\.zarr'"):
         plan_store(source, SPEC, tmp_path / "a", images=False)
-    with pytest.raises(SpecError, match="no image folder"):
+    with pytest.raises(SpecError, match="cannot read any; name their folder"):
         plan_store(source, SPEC, tmp_path / "a.zarr")
     plan = plan_store(source, SPEC, tmp_path / "a.zarr", images=False)
     with pytest.raises(SpecError, match="scheduler must be threads"):

@@ -21,7 +21,7 @@ VAL_ROWS = 240
 #: Steps of the trial that tells how fast this machine is; the first ones warm up.
 TRIAL_STEPS, WARM_STEPS = 12, 4
 #: Seconds kept back for evaluation, pictures and what the trial misjudges.
-RESERVE_SECONDS = 15.0
+RESERVE_SECONDS = 30.0
 
 
 @click.command("demo")

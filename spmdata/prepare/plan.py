@@ -115,7 +115,7 @@ def plan_store(
     if spec.skeleton != source.skeleton:
         raise SpecError(f"the spec is for {spec.skeleton.name}, the source has {source.skeleton.name}")
     if images and source.image_reader is None:
-        raise SpecError("images are wanted, but the source has no image folder; name it, or leave images out")
+        raise SpecError("images are wanted, but the source cannot read any; name their folder, or leave images out")
     layout = StoreSpec(
         spec=spec,
         source=source.info,
@@ -133,9 +133,11 @@ def plan_store(
 def _estimate(source: Source, layout: StoreSpec) -> Estimate:
     """Encode and compress a few rows spread over the set, and count what one costs."""
     trial = np.unique(np.linspace(0, len(source) - 1, TRIAL_ROWS).astype(int)).tolist()
+    start = time.perf_counter()
     samples = [source[i] for i in trial]
     spec = layout.spec
     row_bytes, row_seconds = 60.0 + 190.0 * layout.people / layout.rows, 1e-4
+    row_seconds += (time.perf_counter() - start) / len(samples)
     if layout.maps:
         codec = Codec(spec)
         codec.warm_up()
