@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import dask
@@ -195,7 +196,7 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
         def submit(task: ShardTask) -> Any:
             return client.submit(write_task, task, key=f"spm-shard-{task.shard:05d}", pure=False)
 
-        running = as_completed([submit(task) for task, _ in zip(waiting, range(window), strict=False)])
+        running = as_completed([submit(task) for task in islice(waiting, window)], loop=client.loop)
         for future in running:
             finished(future.result())
             if (task := next(waiting, None)) is not None:
