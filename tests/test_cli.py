@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -286,3 +289,28 @@ def test_the_demo_from_nothing_to_pictures(spm: Run) -> None:
     again = spm("demo")
     assert again.code == 2
     assert "holds a demo already" in again.err
+
+
+@pytest.mark.parametrize("name", ["prepare", "verify-targets"])
+def test_a_bar_on_a_terminal(store: Path, name: str) -> None:
+    """Under a real terminal there is a bar with rate and time left on stderr, and the answer on stdout is the same."""
+    arguments = {
+        "prepare": ["prepare", "synthetic", "--rows", "600", "--no-images", "--input", "64", "--out", "t.zarr"],
+        "verify-targets": ["verify-targets", str(store)],
+    }
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "spmcli", *arguments[name]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+            while piece := os.read(ours, 4096):
+                shown += piece
+        assert process.stdout is not None
+        answer = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0, shown.decode()
+    assert b"next" in answer or b"ok: 0 joints" in answer
+    assert b"rows" in shown
+    assert b"Traceback" not in shown

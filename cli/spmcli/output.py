@@ -79,18 +79,20 @@ def progress(settings: Settings, what: str, unit: str) -> Iterator[Advance]:
         yield lambda done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
                TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, rate="", start=False)
+        task: TaskID | None = None
+        first = 0
 
         def advance(done: int, total: int) -> None:
-            current = bar.tasks[0]
-            if not current.started:
-                bar.start_task(task)
-            elapsed = current.elapsed or 0.0
-            bar.update(task, completed=done, total=total, rate=f"{done / elapsed:,.0f} {unit}/s" if elapsed else "")
+            nonlocal task, first
+            if task is None:  # the clock starts with the first rows: compiling would spoil the rate
+                task, first = bar.add_task(what, total=total, rate=""), done
+            elapsed = bar.tasks[0].elapsed or 0.0
+            rate = f"{(done - first) / elapsed:,.0f} {unit}/s" if elapsed else ""
+            bar.update(task, completed=done, total=total, rate=rate)
 
         yield advance

@@ -25,7 +25,7 @@ TRIAL_ROWS = 16
 #: Bytes of a re-encoded JPEG per pixel at quality 90, and seconds to decode, shrink and encode one such pixel.
 JPEG_BYTES_PX, JPEG_SECONDS_PX = 0.30, 2.2e-8
 #: What a Python process of ours holds before the first row, and one worker beside the rows of its shard.
-BASE_BYTES, WORKER_BYTES = 180e6, 20e6
+BASE_BYTES, WORKER_BYTES = 290e6, 20e6
 
 
 @dataclass(frozen=True)
