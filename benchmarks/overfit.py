@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=2.5, help="cells")
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--beta", type=float, default=3.0, help="weight of the offsets")
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     options = parser.parse_args()
     if "SPM_DATA" not in os.environ:
@@ -92,13 +93,13 @@ def main() -> None:
         prepare_store(plan_store(sixteen(folder), spec, store))
         rows = []
         for seed in range(options.seeds):
-            config = TrainConfig(batch=options.batch, lr=options.lr, seed=seed)
+            config = TrainConfig(batch=options.batch, lr=options.lr, beta=options.beta, seed=seed)
             rows.append(run(folder, store, config, options.minutes))
     header = ("seed", "seconds", "steps", "loss", "AP", "AP50", "ceiling AP")
     settings = (
         f"input {options.input} px, sigma {options.sigma} cells, nearest, {options.missing_parent}, 3x3 NMS, tiny, "
     )
-    settings += f"batch {options.batch}, lr {options.lr}, {torch.get_num_threads()} threads"
+    settings += f"batch {options.batch}, lr {options.lr}, beta {options.beta}, {torch.get_num_threads()} threads"
     text = f"{machine('torch')}\n\n{IMAGES} images of COCO train2017; {settings}\n\n{table(header, rows)}"
     print(text)
     if options.write:

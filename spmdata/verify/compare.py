@@ -76,9 +76,10 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
         From original to input px.
     """
     found, cells = codec.decode_with_cells(maps.at(None))[0]
-    reads = codec.reads(people, _slack_cell(codec, people))
+    slack_cell = _slack_cell(codec, people)
+    reads = codec.reads(people, slack_cell)
     wanted = ~people.regions
-    decoded_of = _match(reads.roots, reads.drawn, cells)
+    decoded_of = _match(reads.roots, reads.drawn, cells, slack_cell)
     lost = reads.drawn & (decoded_of < 0)
     full = len(found) == codec.spec.max_people
     p, k = np.nonzero(people.labelled & (decoded_of >= 0)[:, None] & reads.read)
@@ -103,7 +104,9 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
     )
 
 
-def _match(roots: NDArray[np.float64], drawn: NDArray[np.bool_], cells: NDArray[np.int64]) -> NDArray[np.int64]:
+def _match(
+    roots: NDArray[np.float64], drawn: NDArray[np.bool_], cells: NDArray[np.int64], slack_cell: float
+) -> NDArray[np.int64]:
     """Return the decoded person of each stored one, (P,), -1 for none: the peak on the cell nearest its root.
 
     Half-way between two cells either may be the peak. Where several roots share a cell the nearest has the peak.
@@ -111,7 +114,7 @@ def _match(roots: NDArray[np.float64], drawn: NDArray[np.bool_], cells: NDArray[
     decoded = np.full(len(roots), -1)
     for i, cell in enumerate(cells):
         off = np.where(drawn & (decoded < 0), np.abs(roots - cell).max(axis=-1), np.inf)
-        if len(off) and off.min() <= 0.5 + HALF_WAY_CELL:
+        if len(off) and off.min() <= 0.5 + slack_cell:
             decoded[np.argmin(off)] = i
     return decoded
 
