@@ -1,4 +1,4 @@
-"""The command line: exact arguments, exit codes, one line an error, tables and JSON."""
+"""The command line: exact arguments, tables, JSON, pictures, progress."""
 
 from __future__ import annotations
 
@@ -6,60 +6,18 @@ import contextlib
 import json
 import os
 import pty
-import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import pytest
-import zarr
 
 import spmdata.prepare.run
-from small_coco import small_coco, write_small_coco
-from spmcli.main import COMMANDS, group, main
+from cli_run import Run
+from small_coco import write_small_coco
+from spmcli.main import COMMANDS, group
 from spmdata.store.reader import open_store
-
-
-class Result(NamedTuple):
-    """What a command left: exit code, stdout, stderr."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def spm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run `spm` in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SPM_DATA", raising=False)
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["spm", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main()
-        code = stop.value.code
-        out, err = capsys.readouterr()
-        return Result(code if isinstance(code, int) else 0, out, err)
-
-    return run
-
-
-@pytest.fixture
-def store(spm: Run, tmp_path: Path) -> Path:
-    """Prepare a small store, data.zarr."""
-    annotations = write_small_coco(tmp_path / "data")
-    done = spm("prepare", "coco", "--annotations", annotations, "--no-images", "--input", 128, "--out", "data.zarr")
-    assert done.code == 0, done.err
-    return Path("data.zarr")
-
 
 OPTIONS = {
     "demo": "--minutes --out --rows --seed --threads --device --json -q -v",
@@ -180,103 +138,6 @@ def test_inspect_in_words(spm: Run, store: Path) -> None:
     assert "tau_metric" in whole.out
     assert "nose" in spm("inspect", store, 0).out
     assert "row must be in [0, 9], got 10" in spm("inspect", store, 10).err
-
-
-def test_skipped_rows_are_exit_code_1(spm: Run, tmp_path: Path) -> None:
-    write_small_coco(tmp_path / "data", images=True)
-    (tmp_path / "data/coco/train2017/000004.jpg").unlink()
-    done = spm("prepare", "coco")
-    assert done.code == 1
-    assert "1 image_missing" in done.out
-    assert "row 3: image_missing: 000004.jpg: image does not exist" in spm("inspect", "coco.zarr").out
-    strict = spm("prepare", "coco", "--strict", "--out", "strict.zarr")
-    assert (strict.code, strict.err.count("\n")) == (2, 1)
-    assert "000004.jpg" in strict.err
-
-
-def test_corruption_is_exit_code_1(spm: Run, store: Path) -> None:
-    shard = store / "count/c.0.0.0.0"
-    data = bytearray(shard.read_bytes())
-    data[50] ^= 1
-    shard.write_bytes(data)
-    report = spm("verify-targets", store)
-    assert report.code == 1
-    assert "DAMAGED" in report.out
-    assert report.out.rstrip().splitlines()[-1].startswith("FAILED")
-
-
-def wrong_skeleton() -> str:
-    content = small_coco()
-    content["annotations"][2]["keypoints"] = [1] * 42
-    return json.dumps(content)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "not there"),
-        ('{"images": [', "truncated"),
-        ("hello", "JSON"),
-        ("[1, 2]", "not an annotation file"),
-        (wrong_skeleton(), "annotations[2] (image "),
-    ],
-)
-def test_bad_annotations_are_one_line_and_exit_code_2(spm: Run, content: str | None, message: str) -> None:
-    if content is not None:
-        Path("bad.json").write_text(content)
-    failed = spm("prepare", "coco", "--annotations", "bad.json", "--no-images")
-    assert failed.code == 2
-    assert re.match(r"\w+Error: ", failed.err)
-    assert failed.err.count("\n") == 1
-    assert message in failed.err or content is None
-    assert not Path("coco.zarr").exists()
-
-
-@pytest.mark.parametrize("command", [["verify-targets"], ["inspect"], ["train", "--store"]])
-def test_what_is_no_store_is_one_line_and_exit_code_2(spm: Run, store: Path, command: list[str]) -> None:
-    zarr.create_group("foreign.zarr", zarr_format=3)
-    Path("empty.zarr").mkdir()
-    attributes = store / "zarr.json"
-    newer = attributes.read_text().replace('"format_version": 1', '"format_version": 2')
-    for path, message in (("none.zarr", "none.zarr"), ("foreign.zarr", "no spm store"), ("empty.zarr", "store")):
-        failed = spm(*command, path)
-        assert (failed.code, failed.err.count("\n")) == (2, 1), failed.err
-        assert failed.err.startswith("StoreError: ")
-        assert message in failed.err
-    attributes.write_text(newer)
-    failed = spm(*command, store)
-    assert (failed.code, failed.err.count("\n")) == (2, 1)
-    assert "has store format version 2, this spm-toolkit reads version 1; upgrade" in failed.err
-
-
-def test_an_unfinished_store_says_how_to_finish_it(spm: Run, store: Path) -> None:
-    metadata = json.loads((store / "zarr.json").read_text())
-    metadata["attributes"]["spm"]["complete"] = False
-    (store / "zarr.json").write_text(json.dumps(metadata))
-    for command in (["verify-targets"], ["train", "--store"]):
-        failed = spm(*command, store)
-        assert failed.code == 2
-        assert "spm prepare" in failed.err
-    assert spm("inspect", store).code == 0
-
-
-def test_usage_errors_are_exit_code_2(spm: Run) -> None:
-    assert "no store" in spm("verify-targets").err or "name the store: 0" in spm("verify-targets").err
-    for arguments in (["prepare"], ["prepare", "coco", "--input", "big"], ["prepare", "coco", "--nope"], ["nope"]):
-        assert spm(*arguments).code == 2
-    unknown = spm("prepare", "cocoa")
-    assert "no source 'cocoa'" in unknown.err
-    assert "Traceback" not in unknown.err
-    assert "Traceback" in spm("prepare", "cocoa", "-vv").err
-
-
-def test_a_reader_that_goes_away_is_no_error(store: Path) -> None:
-    command = [sys.executable, "-m", "spmcli", "inspect", str(store)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert b"Traceback" not in process.stderr.read()
 
 
 def test_the_demo_from_nothing_to_pictures(spm: Run) -> None:
