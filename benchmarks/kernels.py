@@ -23,18 +23,17 @@ from statistics import median
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from results import machine, table, write_section
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from spmdata.codec import Codec, Targets
+from spmdata.geometry import letterbox
+from spmdata.padded import pad_people
+from spmdata.people import People
+from spmdata.spec import TargetSpec
 
-from results import machine, table, write_section  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import naive  # noqa: E402
-from spmdata.codec import Codec, Targets  # noqa: E402
-from spmdata.geometry import letterbox  # noqa: E402
-from spmdata.padded import pad_people  # noqa: E402
-from spmdata.people import People  # noqa: E402
-from spmdata.spec import TargetSpec  # noqa: E402
+import naive  # the reference lies with the tests, which are no package
 
 ANNOTATIONS = "coco/annotations/person_keypoints_val2017.json.gz"
 K = 17

@@ -91,7 +91,8 @@ def evaluate(
     for name in ("skeleton", "input_hw"):
         ours, theirs = getattr(predictor.spec, name), getattr(store.spec, name)
         if ours != theirs:
-            raise SpecError(f"the network was trained with {name} {ours}, {store.path} has {theirs}")
+            said = [getattr(value, "name", value) for value in (ours, theirs)]
+            raise SpecError(f"the network was trained with {name} {said[0]}, {store.path} has {said[1]}")
     rows = np.flatnonzero(store.status == 0)
     if not len(rows):
         raise StoreError(f"{store.path}: every row was skipped when it was prepared; see spm inspect")

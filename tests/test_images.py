@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from spmdata.errors import ImageError, SpecError
 from spmdata.geometry import letterbox
-from spmdata.images import PAD_VALUE, decode_image, fit_image, load_input, read_bytes
+from spmdata.images import PAD_VALUE, decode_image, fit_image, load_input, place_pixels, read_bytes
 
 Pixels = NDArray[np.uint8]
 RNG = np.random.default_rng(0)
@@ -272,3 +272,11 @@ def test_real_images(spm_data: Path) -> None:
         stored = load_input(fitted, size_hw, (384, 384))
         assert np.abs(live.astype(int) - stored).mean() < 4
         assert len(fitted) < len(original)
+
+
+@pytest.mark.parametrize("size_hw", [(40, 60), (33, 20), (96, 128)])
+def test_decoded_pixels_are_placed_as_a_store_places_its_images(size_hw: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    np.testing.assert_array_equal(place_pixels(pixels, (96, 128)), load_input(file.getvalue(), size_hw, (96, 128)))

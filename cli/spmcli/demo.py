@@ -113,6 +113,7 @@ def _train(settings: Settings, out: Path, config: TrainConfig, left: float) -> t
 
     trial: list[float] = []
     start = time.perf_counter()
+    shutil.rmtree(out / "trial", ignore_errors=True)  # of a demo that was interrupted in it
     fit(
         out / "train.zarr",
         replace(config, steps=TRIAL_STEPS, out=str(out / "trial")),

@@ -53,22 +53,34 @@ class Source(Protocol):
     """
 
     @property
-    def info(self) -> SourceInfo: ...  # noqa: D102
+    def info(self) -> SourceInfo:
+        """Provenance for the store."""
+        ...
 
     @property
-    def skeleton(self) -> Skeleton: ...  # noqa: D102
+    def skeleton(self) -> Skeleton:
+        """The joints."""
+        ...
 
     @property
-    def image_reader(self) -> ImageReader | None: ...  # noqa: D102
+    def image_reader(self) -> ImageReader | None:
+        """Gets the images; None without."""
+        ...
 
     @property
-    def n_people(self) -> NDArray[np.int64]: ...  # noqa: D102
+    def n_people(self) -> NDArray[np.int64]:
+        """People of each sample, (N,)."""
+        ...
 
     @property
-    def travels(self) -> bool: ...  # noqa: D102
+    def travels(self) -> bool:
+        """Workers get the source whole."""
+        ...
 
     @property
-    def findings(self) -> tuple[tuple[str, int], ...]: ...  # noqa: D102
+    def findings(self) -> tuple[tuple[str, int], ...]:
+        """What was passed over or mended, and how often."""
+        ...
 
     def __len__(self) -> int:
         """Return N, the number of samples."""
