@@ -47,6 +47,8 @@ class TrainConfig:
         Of AdamW, on matrices alone.
     clip : float
         Longest gradient.
+    mirror : float
+        Share of rows that are trained on as their mirror image.
     ema : float
         Decay of the average of the weights, which is what a checkpoint evaluates with; 0 for none.
     eval_every : int
@@ -82,6 +84,7 @@ class TrainConfig:
     warmup: int = 50
     weight_decay: float = 1e-4
     clip: float = 5.0
+    mirror: float = 0.5
     ema: float = 0.995
     eval_every: int = 0
     save_every: int = 1000
@@ -111,7 +114,7 @@ class TrainConfig:
                 continue
             _demand(_is_number(value) and 0 < value <= 1000, name, "a number above 0, at most 1000", value)
             object.__setattr__(self, name, float(value))
-        for name, most in (("ema", 0.999999), ("weight_decay", 10), ("clip", 1e9)):
+        for name, most in (("ema", 0.999999), ("mirror", 1), ("weight_decay", 10), ("clip", 1e9)):
             value = getattr(self, name)
             _demand(_is_number(value) and 0 <= value <= most, name, f"a number in [0, {most}]", value)
             object.__setattr__(self, name, float(value))

@@ -15,6 +15,7 @@ import torch
 
 from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
+from spmtrain.augment import mirror_rows, mirrored_rows
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import TrainConfig
 from spmtrain.evaluate import Evaluation, evaluate
@@ -156,6 +157,8 @@ def fit(
                 batch = next(batches)
                 ready = time.perf_counter()
 
+                mirrored = mirrored_rows(config.seed, batch.position, config.batch, config.mirror)
+                mirror_rows(batch.images, batch.targets, mirrored.to(device), store.skeleton.flip)
                 lr = lr_at(step, config)
                 for group in optimiser.param_groups:
                     group["lr"] = lr
@@ -172,7 +175,7 @@ def fit(
                 terms.total.backward()  # type: ignore[no-untyped-call]
                 gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf")).item()
                 optimiser.step()
-                ema.update(network, step)
+                ema.update(step)
 
                 losses.append(total)
                 root, offsets = tuple(terms.root.tolist()), tuple(terms.offsets.tolist())

@@ -17,8 +17,10 @@ from spmdata.errors import SpecError
 from spmdata.geometry import letterbox
 from spmdata.images import place_pixels
 from spmdata.people import People
+from spmtrain.augment import mirror_maps
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.decode import BatchDecoder
+from spmtrain.maps import Maps
 from spmtrain.stream import normalise
 
 
@@ -31,6 +33,8 @@ class Predictor:
         What `spmtrain.fit` left.
     device : str
         ``auto`` takes a CUDA device when there is one.
+    flip : bool
+        Average the maps of each image with those of its mirror image: twice the work, and finds more.
     **decode
         Decode fields of the spec to override: nms, max_people, threshold.
 
@@ -43,7 +47,12 @@ class Predictor:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint | str | PathLike[str], device: str = "auto", **decode: int | float
+        self,
+        checkpoint: Checkpoint | str | PathLike[str],
+        device: str = "auto",
+        *,
+        flip: bool = False,
+        **decode: int | float,
     ) -> None:
         checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint.load(checkpoint)
         found = torch.cuda.is_available()
@@ -51,14 +60,21 @@ class Predictor:
             raise SpecError("device cuda: torch finds no CUDA device here; use --device cpu")
         self.device = torch.device("cuda" if found and device != "cpu" else "cpu")
         self.spec = checkpoint.spec.override(**decode)
+        self.flip = flip
         self._network = checkpoint.network().to(self.device)
         self._decode = BatchDecoder(self.spec)
 
     def inputs(self, images: Tensor) -> list[People]:
         """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first."""
         with torch.inference_mode():
-            maps = self._network(normalise(images.to(self.device)))[-1]
-            return self._decode(maps).people()
+            return self._decode(self._maps(normalise(images.to(self.device)))).people()
+
+    def _maps(self, images: Tensor) -> Maps:
+        maps: Maps = self._network(images)[-1]
+        if not self.flip:
+            return maps
+        mirrored = mirror_maps(self._network(images.flip(-1))[-1], self.spec.skeleton.flip)
+        return Maps(*((one + other) / 2 for one, other in zip(maps, mirrored, strict=True)))
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[People]:
         """Return the people of RGB images (h, w, 3) uint8 of any size, in px of each image, best first."""

@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 def normalise(images: Tensor) -> Tensor:
     """Turn RGB images (B, H_px, W_px, 3) uint8 into (B, 3, H_px, W_px) float32 near N(0, 1), laid out channels last."""
     mean, std = (torch.tensor(values, device=images.device) for values in (MEAN_RGB, STD_RGB))
-    return ((images.float() - mean) / std).permute(0, 3, 1, 2)
+    return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=4)

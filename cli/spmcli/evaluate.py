@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from spmcli.options import Settings, talking
+from spmcli.options import Settings, flipping, talking
 from spmcli.output import print_json, print_pairs, print_table, progress
 
 PATH = click.Path(path_type=Path)
@@ -17,13 +17,22 @@ PATH = click.Path(path_type=Path)
 @click.option("--store", type=PATH, required=True, help="Finished store with images that the network has not seen.")
 @click.option("--batch", type=int, default=16, show_default=True, help="Images at once.")
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that read images.")
+@flipping
 @click.option("--nms", type=int, help="Side of the peak window, cells: 1, 3, 5 or 7.  [default: the checkpoint's]")
 @click.option("--threshold", type=float, help="Smallest heatmap value of a person.  [default: the checkpoint's]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @talking
 @click.pass_obj
 def command(
-    settings: Settings, /, checkpoint: Path, store: Path, batch: int, threads: int, device: str, **decode: float | None
+    settings: Settings,
+    /,
+    checkpoint: Path,
+    store: Path,
+    batch: int,
+    threads: int,
+    device: str,
+    flip: bool,
+    **decode: float | None,
 ) -> None:
     """Score the network of CHECKPOINT on a store: COCO AP by pycocotools and PCK, beside the targets' own ceiling."""
     from spmdata.store.reader import open_store
@@ -31,7 +40,7 @@ def command(
     from spmtrain.predict import Predictor
 
     chosen = {name: value for name, value in decode.items() if value is not None}
-    predictor = Predictor(checkpoint, device, **chosen)
+    predictor = Predictor(checkpoint, device, flip=flip, **chosen)
     with progress(settings, "eval", "images") as advance:
         result = evaluate(predictor, open_store(store), batch=batch, threads=threads, on_rows=advance)
     if settings.json:

@@ -41,6 +41,10 @@ def talking(function: F) -> F:
     return function
 
 
+#: Add --flip.
+flipping = click.option("--flip", is_flag=True, help="Average the maps of image and mirror image: twice the work.")
+
+
 class SizeType(click.ParamType[tuple[int, int]]):
     """``512`` or ``384x512``: height x width in px."""
 

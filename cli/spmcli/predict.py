@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spmcli.options import Settings, talking
+from spmcli.options import Settings, flipping, talking
 from spmcli.output import note, print_json, print_pairs, progress
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 @click.option("--draw", type=PATH, help="Folder for the images with the people drawn in.")
 @click.option("--min-score", type=float, help="Least score of a person.  [default: the checkpoint's threshold]")
 @click.option("--max-people", type=int, help="Most people an image.  [default: the checkpoint's]")
+@flipping
 @click.option("--batch", type=int, default=8, show_default=True, help="Images at once.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @talking
@@ -41,6 +42,7 @@ def command(
     max_people: int | None,
     batch: int,
     device: str,
+    flip: bool,
 ) -> None:
     """Find the people in images with the network of CHECKPOINT; PATHS are images or folders of images.
 
@@ -52,7 +54,7 @@ def command(
     from spmtrain.predict import Predictor
 
     decode = {"threshold": min_score, "max_people": max_people}
-    predictor = Predictor(checkpoint, device, **{name: v for name, v in decode.items() if v is not None})
+    predictor = Predictor(checkpoint, device, flip=flip, **{name: v for name, v in decode.items() if v is not None})
     files = _images_below(paths)
     results: list[dict[str, Any]] = []
     bad = 0

@@ -61,6 +61,30 @@ def test_a_perfect_network_reaches_the_ceiling(store: Store, monkeypatch: pytest
     assert result.images == 5
 
 
+def test_flip_averages_with_the_mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is blind in the left half of what it sees finds everybody, at half the score."""
+    spec = TargetSpec(hierarchical=True, input_hw=(96, 128), overlap="nearest")
+    joints = np.random.default_rng(0).uniform(-12, 12, (2, 17, 2)) + np.array([[[30, 48]], [[97, 48]]])
+    people = People.of(joints, np.full((2, 17), 2))
+    made = predictor(spec, [], monkeypatch)
+
+    def blind(images: Tensor) -> list[Maps]:
+        mirror = bool(images[0, 0, 0, 0] > images[0, 0, 0, -1])
+        seen = people.flip(spec.skeleton, 128) if mirror else people
+        drawn = Codec(spec).encode_batch([seen.select(seen.joints[:, :, 0].mean(1) > 64)])
+        return [Maps(torch.from_numpy(drawn.root_heatmap), 2 * torch.from_numpy(drawn.offsets))]
+
+    monkeypatch.setattr(made, "_network", blind)
+    image = np.zeros((1, 96, 128, 3), np.uint8)
+    image[..., 64:, :] = 255
+    assert len(made.inputs(torch.from_numpy(image))[0]) == 1
+    made.flip = True
+    (found,) = made.inputs(torch.from_numpy(image))
+    assert found.score.tolist() == pytest.approx([0.5, 0.5], abs=0.02)
+    order = np.argsort(found.joints[:, :, 0].mean(1))
+    np.testing.assert_allclose(found.joints[order], people.joints, atol=1e-3)
+
+
 def test_another_input_size_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     other = predictor(TargetSpec(input_hw=(64, 64)), [], monkeypatch)
     with pytest.raises(SpecError, match=r"trained with input_hw \(64, 64\)"):
