@@ -18,7 +18,7 @@ from spmdata.store.durable import write_file
 from spmtrain.config import TrainConfig
 from spmtrain.model import Hourglass, build_model
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class Checkpoint:
         The network's ``state_dict`` as it is trained.
     average : dict of str to Tensor
         The average of the weights, which evaluates better; what `network` returns.
-    optimiser : dict
-        The optimiser's ``state_dict``.
+    optimisers : list of dict
+        The ``state_dict`` of each optimiser.
     config : TrainConfig
         How it was trained.
     spec : TargetSpec
@@ -47,7 +47,7 @@ class Checkpoint:
 
     weights: dict[str, Tensor]
     average: dict[str, Tensor]
-    optimiser: dict[str, Any] = field(default_factory=dict)
+    optimisers: list[dict[str, Any]] = field(default_factory=list)
     config: TrainConfig
     spec: TargetSpec
     store_fingerprint: str
@@ -60,7 +60,7 @@ class Checkpoint:
             "spm_checkpoint": FORMAT_VERSION,
             "weights": self.weights,
             "average": self.average,
-            "optimiser": self.optimiser,
+            "optimisers": self.optimisers,
             "config": self.config.to_json(),
             "spec": self.spec.to_json(),
             "store_fingerprint": self.store_fingerprint,

@@ -17,7 +17,7 @@ from spmdata.errors import SpecError
 Norm = Literal["batch", "group"]
 LossNorm = Literal["mean", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
-Optimiser = Literal["adamw", "rmsprop"]
+Optimiser = Literal["muon", "adamw", "rmsprop"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +39,10 @@ class TrainConfig:
         Rows a step.
     lr : float
         Greatest learning rate.
-    optimiser : {"adamw", "rmsprop"}
-        AdamW with warm-up and cosine; or the paper's RMSprop, halved at fixed shares of the run.
+    optimiser : {"muon", "adamw", "rmsprop"}
+        Muon or AdamW with warm-up and cosine; or the paper's RMSprop, halved at fixed shares of the run.
     warmup : int
-        Steps over which AdamW's learning rate rises.
+        Steps over which the learning rate rises; none for RMSprop.
     weight_decay : float
         Of AdamW, on matrices alone.
     clip : float

@@ -21,7 +21,7 @@ from spmtrain.config import TrainConfig
 from spmtrain.evaluate import Evaluation, evaluate
 from spmtrain.loss import Loss
 from spmtrain.model import build_model
-from spmtrain.optim import Ema, build_optimiser, lr_at
+from spmtrain.optim import Ema, build_optimisers, lr_at, set_lr
 from spmtrain.predict import Predictor
 from spmtrain.stream import ShardStream
 
@@ -125,12 +125,13 @@ def fit(
     done = _resumed(path, store, config) if resume else None
     network = build_model(store.spec, config).to(device).train()
     criterion = Loss(store.spec, config)
-    optimiser = build_optimiser(network, config)
+    optimisers = build_optimisers(network, config)
     ema = Ema(network, config.ema)
     first, best = 1, -1.0
     if done is not None:
         network.load_state_dict(done.weights)
-        optimiser.load_state_dict(done.optimiser)
+        for optimiser, state in zip(optimisers, done.optimisers, strict=True):
+            optimiser.load_state_dict(state)
         ema.load(done.average)
         first, best = done.step + 1, done.best_ap
     log = _Log(path.with_name("metrics.jsonl"), first)
@@ -141,7 +142,7 @@ def fit(
         return Checkpoint(
             weights=network.state_dict(),
             average=ema.weights,
-            optimiser=optimiser.state_dict(),
+            optimisers=[optimiser.state_dict() for optimiser in optimisers],
             config=config,
             spec=store.spec,
             store_fingerprint=store.layout.fingerprint(),
@@ -160,8 +161,7 @@ def fit(
                 mirrored = mirrored_rows(config.seed, batch.position, config.batch, config.mirror)
                 mirror_rows(batch.images, batch.targets, mirrored.to(device), store.skeleton.flip)
                 lr = lr_at(step, config)
-                for group in optimiser.param_groups:
-                    group["lr"] = lr
+                set_lr(optimisers, lr)
                 with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                     stages = network(batch.images)
                 terms = criterion(stages, batch.targets)
@@ -171,10 +171,11 @@ def fit(
                         f"the loss is {total} at step {step}, rows {batch.rows.tolist()}; "
                         "look at them with spm inspect, or lower the learning rate"
                     )
-                optimiser.zero_grad()
+                network.zero_grad()
                 terms.total.backward()  # type: ignore[no-untyped-call]
                 gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf")).item()
-                optimiser.step()
+                for optimiser in optimisers:
+                    optimiser.step()
                 ema.update(step)
 
                 losses.append(total)

@@ -120,6 +120,12 @@ class Hourglass(nn.Module):
         last = config.stacks - 1
         self.stacks = nn.ModuleList(Stack(features, outputs, config.norm, i == last) for i in range(config.stacks))
 
+    def ends(self) -> list[Tensor]:
+        """Return the weights that touch the outside: of the first convolution, and of the last one of every branch."""
+        stacks = [module for module in self.modules() if isinstance(module, Stack)]
+        last = [[*branch.modules()][-1] for stack in stacks for branch in stack.branches]
+        return [conv.weight for conv in (self.stem[0], *last) if isinstance(conv, nn.Conv2d)]
+
     def check_size(self, input_hw: tuple[int, int]) -> None:
         """Raise SpecError unless an image of (height, width) px fits the network."""
         step = self.multiple_px

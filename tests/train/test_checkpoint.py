@@ -40,7 +40,17 @@ def test_file_holds_nothing_but_plain_values(tmp_path: Path, checkpoint: Checkpo
     checkpoint.save(tmp_path / "last.pt")
     content = torch.load(tmp_path / "last.pt", weights_only=True)
     assert sorted(content) == [
-        *("average", "best_ap", "config", "optimiser", "spec", "spm_checkpoint", "step", "store_fingerprint", "weights")
+        *(
+            "average",
+            "best_ap",
+            "config",
+            "optimisers",
+            "spec",
+            "spm_checkpoint",
+            "step",
+            "store_fingerprint",
+            "weights",
+        )
     ]
 
 
@@ -97,10 +107,10 @@ def test_flipped_bit_is_refused_or_harmless(tmp_path: Path, checkpoint: Checkpoi
     assert refused > 20
 
 
-@pytest.mark.parametrize("content", [{"spm_checkpoint": 2}, {"state_dict": {}}, [1]])
+@pytest.mark.parametrize("content", [{"spm_checkpoint": 1}, {"state_dict": {}}, [1]])
 def test_other_version_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "x.pt")
-    with pytest.raises(SpmError, match=r"checkpoint format 1 expected, found (2|None)"):
+    with pytest.raises(SpmError, match=r"checkpoint format 2 expected, found (1|None)"):
         Checkpoint.load(tmp_path / "x.pt")
 
 

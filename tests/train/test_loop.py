@@ -79,7 +79,7 @@ def test_interrupt_saves_and_goes_on(store: Store, config: TrainConfig) -> None:
     assert Checkpoint.load(Path(config.out) / "last.pt").step == 2
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
+@pytest.mark.parametrize("optimiser", ["muon", "adamw", "rmsprop"])
 def test_a_resumed_run_is_the_same_run_bit_for_bit(store: Store, config: TrainConfig, optimiser: Optimiser) -> None:
     config = replace(config, steps=7, warmup=3, optimiser=optimiser, norm="batch", save_every=2)
     whole = fit(store, config)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from spmdata.spec import TargetSpec
 from spmtrain.config import TrainConfig
-from spmtrain.optim import Ema, build_optimiser, lr_at
+from spmtrain.model import build_model
+from spmtrain.optim import ADAM_SHARE, Ema, Muon, build_optimisers, lr_at, orthogonalised, set_lr
+
+SMALL = TrainConfig(features=(8, 8), stacks=2)
 
 
 def test_warm_up_and_cosine() -> None:
@@ -29,15 +36,58 @@ def test_the_papers_halvings() -> None:
         0.0625,
         0.0625,
     ]
-    assert isinstance(build_optimiser(nn.Linear(2, 2), config), torch.optim.RMSprop)
+    (optimiser,) = build_optimisers(build_model(TargetSpec(), SMALL), config)
+    assert isinstance(optimiser, torch.optim.RMSprop)
 
 
 def test_biases_and_norms_are_not_decayed() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4))
-    matrices, others = build_optimiser(network, TrainConfig(weight_decay=0.1)).param_groups
+    network = build_model(TargetSpec(), SMALL)
+    (optimiser,) = build_optimisers(network, replace(SMALL, optimiser="adamw", weight_decay=0.1))
+    matrices, others = optimiser.param_groups
     assert (matrices["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
-    assert len(matrices["params"]) == 1
-    assert len(others["params"]) == 3
+    assert all(weight.ndim == 4 for weight in matrices["params"])
+    assert all(weight.ndim == 1 for weight in others["params"])
+    assert len(matrices["params"]) + len(others["params"]) == len(list(network.parameters()))
+
+
+def test_muon_moves_matrices_and_adamw_the_rest() -> None:
+    network = build_model(TargetSpec(input_hw=(32, 32)), SMALL)
+    muon, adam = optimisers = build_optimisers(network, replace(SMALL, optimiser="muon"))
+    assert isinstance(muon, Muon)
+    moved, rest = ({id(p) for p in optimiser.param_groups[0]["params"]} for optimiser in optimisers)
+    for name, weight in network.named_parameters():
+        inner = weight.ndim == 4 and not re.fullmatch(r"stem\.0\.weight|stacks\.\d\.branches\.\d\.3\.weight", name)
+        assert (id(weight) in moved, id(weight) in rest) == (inner, not inner)
+    set_lr(optimisers, 0.5)
+    assert muon.param_groups[0]["lr"] == 0.5
+    assert adam.param_groups[0]["lr"] == 0.5 * ADAM_SHARE
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 40), (2, 64, 9), (1, 1, 7), (2, 16, 16)])
+def test_orthogonalised_keeps_the_directions_and_evens_out_their_lengths(shape: tuple[int, int, int]) -> None:
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, lengths, v = torch.linalg.svd(matrices, full_matrices=False)
+    matrices = u * lengths.clamp(min=0.05 * lengths.amax(1, keepdim=True))[:, None] @ v
+    found = orthogonalised(matrices)
+    inner = u.mT @ found @ v.mT
+    diagonal = torch.diagonal(inner, dim1=1, dim2=2)
+    assert 0.6 < diagonal.min() <= diagonal.max() < 1.3
+    torch.testing.assert_close(inner - torch.diag_embed(diagonal), torch.zeros_like(inner), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[:1], orthogonalised(1000 * matrices[:1]), atol=1e-4, rtol=0)
+
+
+def test_a_step_of_muon() -> None:
+    """The first step of a lone gradient is that gradient with its singular values evened out, whatever its size."""
+    weights = [nn.Parameter(torch.zeros(4, 2, 3, 3).to(memory_format=torch.channels_last)) for _ in range(3)]
+    gradients = torch.randn(2, 4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    muon = Muon(weights, lr=0.1)
+    for weight, gradient in zip(weights, gradients, strict=False):
+        weight.grad = gradient
+    muon.step()
+    wanted = -0.1 * orthogonalised(gradients.flatten(2)).reshape(gradients.shape)
+    for weight, change in zip(weights, wanted, strict=False):
+        torch.testing.assert_close(weight.detach(), change, atol=1e-5, rtol=1e-4)
+    assert not weights[2].any()  # no gradient, no step
 
 
 def test_the_average_follows_and_counts_copies() -> None:
