@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from spmdata.errors import SpecError
 
 Norm = Literal["batch", "group"]
+Block = Literal["plain", "bottleneck"]
 LossNorm = Literal["mean", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
 Optimiser = Literal["muon", "adamw", "rmsprop"]
@@ -33,6 +34,8 @@ class TrainConfig:
         of 4. Small maps use only the first entries.
     norm : {"batch", "group"}
         Normalisation; ``group`` does not depend on the batch.
+    block : {"plain", "bottleneck"}
+        What a residual is made of: one 3 x 3 convolution; or the paper's bottleneck of three, deeper for its price.
     steps : int
         Optimiser steps.
     batch : int
@@ -60,7 +63,7 @@ class TrainConfig:
     loss_norm : {"mean", "paper"}
         Means over what is supervised, offsets in cells; or the paper's sums over cells (see ``spmtrain.loss``).
     beta : float or None
-        Weight of the offsets' loss against the heatmap's; None takes 1 for ``mean`` and the paper's 0.01 for ``paper``.
+        Weight of the offsets' loss against the heatmap's; None takes 3 for ``mean`` and the paper's 0.01 for ``paper``.
     threads : int
         Threads that compute and threads that read ahead; 0 takes as many as torch finds cores.
     device : {"auto", "cpu", "cuda"}
@@ -77,10 +80,11 @@ class TrainConfig:
     stacks: int = 1
     features: tuple[int, ...] = (32, 48, 64, 96)
     norm: Norm = "group"
+    block: Block = "plain"
     steps: int = 600
-    batch: int = 8
-    lr: float = 1e-3
-    optimiser: Optimiser = "adamw"
+    batch: int = 16
+    lr: float = 0.02
+    optimiser: Optimiser = "muon"
     warmup: int = 50
     weight_decay: float = 1e-4
     clip: float = 5.0
@@ -135,7 +139,7 @@ class TrainConfig:
         """Beta, or the default of the loss form."""
         if self.beta is not None:
             return self.beta
-        return 1.0 if self.loss_norm == "mean" else 0.01
+        return 3.0 if self.loss_norm == "mean" else 0.01
 
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""
@@ -207,8 +211,14 @@ class TrainConfig:
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "tiny": {},
-        "small": {"stacks": 2, "features": (128,) * 5, "norm": "batch", "batch": 16, "lr": 1e-3, "steps": 20_000},
-        "paper": {"stacks": 8, "features": (256,) * 5, "norm": "batch", "batch": 32, "lr": 2.5e-4, "steps": 250_000},
+        "small": {
+            **{"stacks": 2, "features": (128,) * 5, "norm": "batch", "block": "bottleneck"},
+            **{"batch": 16, "optimiser": "adamw", "lr": 1e-3, "steps": 20_000},
+        },
+        "paper": {
+            **{"stacks": 8, "features": (256,) * 5, "norm": "batch", "block": "bottleneck"},
+            **{"batch": 32, "optimiser": "adamw", "lr": 2.5e-4, "steps": 250_000},
+        },
     }
 )
 

@@ -6,6 +6,7 @@ Letters: B rows of a batch; K joints; D axes; H, W cells of a map; s stride.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,13 @@ from torch.nn import functional as F
 
 from spmdata.errors import SpecError
 from spmdata.spec import TargetSpec
-from spmtrain.config import Norm, TrainConfig
+from spmtrain.config import Block, Norm, TrainConfig
 from spmtrain.maps import Maps
 
 #: An hourglass halves the map at most down to this many cells on the shorter side.
 SMALLEST_MAP = 2
+#: What residuals are made of.
+Kind = tuple[Norm, Block]
 
 
 def norm_layer(kind: Norm, channels: int) -> nn.Module:
@@ -26,12 +29,13 @@ def norm_layer(kind: Norm, channels: int) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """A bottleneck of three convolutions (1, 3, 1), each behind norm and ReLU, beside a shortcut."""
+    """Convolutions, each behind norm and ReLU, beside a shortcut: one of 3 x 3, or a bottleneck of three (1, 3, 1)."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+    def __init__(self, inputs: int, outputs: int, kind: Kind) -> None:
         super().__init__()
-        half = outputs // 2
-        sizes = ((inputs, half, 1), (half, half, 3), (half, outputs, 1))
+        (norm, block), half = kind, outputs // 2
+        bottleneck = ((inputs, half, 1), (half, half, 3), (half, outputs, 1))
+        sizes = bottleneck if block == "bottleneck" else ((inputs, outputs, 3),)
         self.norms = nn.ModuleList(norm_layer(norm, before) for before, _, _ in sizes)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, side, padding=side // 2) for a, b, side in sizes)
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
@@ -47,15 +51,15 @@ class Residual(nn.Module):
 class Level(nn.Module):
     """One resolution of an hourglass and, within it, all the coarser ones."""
 
-    def __init__(self, features: tuple[int, ...], norm: Norm) -> None:
+    def __init__(self, features: tuple[int, ...], kind: Kind) -> None:
         super().__init__()
         here = features[0]
-        self.skip = Residual(here, here, norm)
+        self.skip = Residual(here, here, kind)
         self.below: nn.Sequential | None = None
         if len(features) > 1:
             lower = features[1]
             self.below = nn.Sequential(
-                nn.MaxPool2d(2), Residual(here, lower, norm), Level(features[1:], norm), Residual(lower, here, norm)
+                nn.MaxPool2d(2), Residual(here, lower, kind), Level(features[1:], kind), Residual(lower, here, kind)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,10 +72,10 @@ class Level(nn.Module):
 class Stack(nn.Module):
     """One hourglass, its two branches, and the way on to the next stack."""
 
-    def __init__(self, features: tuple[int, ...], outputs: tuple[int, int], norm: Norm, last: bool) -> None:
+    def __init__(self, features: tuple[int, ...], outputs: tuple[int, int], kind: Kind, last: bool) -> None:
         super().__init__()
-        width = features[0]
-        self.hourglass = nn.Sequential(Level(features, norm), Residual(width, width, norm))
+        width, (norm, _) = features[0], kind
+        self.hourglass = nn.Sequential(Level(features, kind), Residual(width, width, kind))
         self.branches = nn.ModuleList(self._branch(width, channels, norm) for channels in outputs)
         self.onward = None if last else nn.ModuleList(nn.Conv2d(n, width, 1) for n in (width, *outputs))
 
@@ -100,7 +104,7 @@ class Hourglass(nn.Module):
     spec : TargetSpec
         Gives K, D, stride and the training size, which limits how often an hourglass halves the map.
     config : TrainConfig
-        Gives ``stacks``, ``features`` and ``norm``.
+        Gives ``stacks``, ``features``, ``norm`` and ``block``.
 
     Raises
     ------
@@ -114,11 +118,11 @@ class Hourglass(nn.Module):
         depth = min(len(config.features) - 1, int(math.log2(max(1, min(spec.map_hw) / SMALLEST_MAP))))
         self.multiple_px = spec.stride * 2**depth
         self.check_size(spec.input_hw)
-        features = config.features[: depth + 1]
-        self.stem = _stem(spec.stride, features[0], config.norm)
+        features, kind = config.features[: depth + 1], (config.norm, config.block)
+        self.stem = _stem(spec.stride, features[0], kind)
         outputs = (1, self.joints * self.dims)
         last = config.stacks - 1
-        self.stacks = nn.ModuleList(Stack(features, outputs, config.norm, i == last) for i in range(config.stacks))
+        self.stacks = nn.ModuleList(Stack(features, outputs, kind, i == last) for i in range(config.stacks))
 
     def ends(self) -> list[Tensor]:
         """Return the weights that touch the outside: of the first convolution, and of the last one of every branch."""
@@ -159,17 +163,18 @@ class Hourglass(nn.Module):
         return stages
 
 
-def _stem(stride: int, width: int, norm: Norm) -> nn.Sequential:
-    """Build the layers (B, 3, s H, s W) to (B, width, H, W): a strided convolution, then a pooling for each further 2.
+def _stem(stride: int, width: int, kind: Kind) -> nn.Sequential:
+    """Build the layers (B, 3, s H, s W) to (B, width, H, W): a strided convolution for each halving, then a residual.
 
-    Newell et al. have a residual before the pooling, where it costs as much as the rest of a small network.
+    Newell et al. have 7 x 7, residuals and a pooling, with which a step of a small network takes a sixth longer.
     """
-    inputs = width if stride == 2 else width // 2
-    layers = [nn.Conv2d(3, inputs, 7, stride=2, padding=3), norm_layer(norm, inputs), nn.ReLU()]
-    for _ in range(int(math.log2(stride)) - 1):
-        layers += [nn.MaxPool2d(2), Residual(inputs, width, norm)]
-        inputs = width
-    return nn.Sequential(*layers, Residual(width, width, norm))
+    norm, _ = kind
+    halvings = int(math.log2(stride))
+    widths = [3, *(max(8, width >> (halvings - 1 - i)) for i in range(halvings))]
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), norm_layer(norm, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-2], Residual(width, width, kind))  # which begins with norm and ReLU itself
 
 
 def build_model(spec: TargetSpec, config: TrainConfig) -> Hourglass:

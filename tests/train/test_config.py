@@ -29,8 +29,8 @@ def test_json_there_and_back(name: str) -> None:
 
 def test_beta_follows_the_form_of_the_loss() -> None:
     assert TrainConfig(loss_norm="paper").offset_weight == 0.01
-    assert TrainConfig(loss_norm="mean").offset_weight == 1
-    assert TrainConfig(beta=3).offset_weight == 3
+    assert TrainConfig(loss_norm="mean").offset_weight == 3
+    assert TrainConfig(beta=5).offset_weight == 5
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ SMALL: dict[str, Any] = {"features": (8, 12, 16), "stacks": 2}
 @pytest.mark.parametrize("stride", [2, 4, 8])
 @pytest.mark.parametrize("input_hw", [(64, 64), (64, 96)])
 @pytest.mark.parametrize("norm", ["batch", "group"])
-def test_every_stack_gives_both_maps(stride: int, input_hw: tuple[int, int], norm: str) -> None:
+@pytest.mark.parametrize("block", ["plain", "bottleneck"])
+def test_every_stack_gives_both_maps(stride: int, input_hw: tuple[int, int], norm: str, block: str) -> None:
     spec = TargetSpec(input_hw=input_hw, stride=stride, skeleton=LEG)
-    network = build_model(spec, TrainConfig.from_json({**SMALL, "norm": norm}))
+    network = build_model(spec, TrainConfig.from_json({**SMALL, "norm": norm, "block": block}))
     stages = network(torch.randn(2, 3, *input_hw))
     assert [tuple(s.root_heatmap.shape) for s in stages] == [(2, *spec.map_hw)] * 2
     assert [tuple(s.offsets.shape) for s in stages] == [(2, 3, 2, *spec.map_hw)] * 2
@@ -74,10 +75,10 @@ def test_image_that_does_not_fit_is_refused() -> None:
         network(torch.randn(1, 3, 72, 64))
 
 
-@pytest.mark.parametrize("loss_norm", ["mean", "paper"])
-def test_gradient_reaches_every_weight(loss_norm: str) -> None:
+@pytest.mark.parametrize(("loss_norm", "block"), [("mean", "plain"), ("paper", "bottleneck")])
+def test_gradient_reaches_every_weight(loss_norm: str, block: str) -> None:
     spec = TargetSpec(input_hw=(64, 64))
-    config = TrainConfig.from_json({**SMALL, "loss_norm": loss_norm})
+    config = TrainConfig.from_json({**SMALL, "loss_norm": loss_norm, "block": block})
     network = build_model(spec, config)
     (H, W), K = spec.map_hw, 17
     targets = TargetMaps(
