@@ -10,26 +10,38 @@ import json
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from results import machine, table, write_section
 
 
+def run(seed: int, minutes: float, threads: int | None, kept: Path | None) -> dict[str, Any]:
+    """Return what one demo prints as JSON."""
+    file = None if kept is None else kept / f"{minutes:g} minutes, threads {threads}, seed {seed}.json"
+    if file is not None and file.exists():
+        return dict(json.loads(file.read_text()))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "spmcli", "demo", "--json", "--out", f"{folder}/demo"]
+        command += ["--minutes", str(minutes), "--seed", str(seed)]
+        command += ["--threads", str(threads)] if threads else []
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(printed)
+    return dict(json.loads(printed))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="of each demo, everything included")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, help="that compute; every core by default")
+    parser.add_argument("--kept", type=Path, help="folder: what a run prints is kept there, and not run again")
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     options = parser.parse_args()
-    runs: list[dict[str, Any]] = []
-    for seed in range(options.seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "spmcli", "demo", "--json", "--out", f"{folder}/demo"]
-            command += ["--minutes", str(options.minutes), "--seed", str(seed)]
-            command += ["--threads", str(options.threads)] if options.threads else []
-            runs.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+    runs = [run(seed, options.minutes, options.threads, options.kept) for seed in options.seeds]
     rows = [
         [
             *(str(run["seed"]), f"{run['seconds'] / 60:.1f}", f"{run['steps']:,}"),
