@@ -18,7 +18,7 @@ from spmdata.geometry import letterbox
 from spmdata.images import place_pixels
 from spmdata.people import People
 from spmtrain.checkpoint import Checkpoint
-from spmtrain.decode import BatchDecoder
+from spmtrain.decode import BatchDecoder, Decoded
 from spmtrain.stream import normalise
 
 
@@ -52,13 +52,14 @@ class Predictor:
         self.device = torch.device("cuda" if found and device != "cpu" else "cpu")
         self.spec = checkpoint.spec.override(**decode)
         self._network = checkpoint.network().to(self.device)
-        self._decode = BatchDecoder(self.spec)
+        self._decode = BatchDecoder(self.spec).to(self.device)
 
     def inputs(self, images: Tensor) -> list[People]:
         """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first."""
         with torch.inference_mode():
             maps = self._network(normalise(images.to(self.device)))[-1]
-            return self._decode(maps).people()
+            decoded: Decoded = self._decode(maps)
+            return decoded.people()
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[People]:
         """Return the people of RGB images (h, w, 3) uint8 of any size, in px of each image, best first."""
