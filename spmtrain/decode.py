@@ -11,11 +11,11 @@ from __future__ import annotations
 from functools import reduce
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spmdata import padded
 from spmdata.errors import SpecError
 from spmdata.geometry import cell_origin_px
 from spmdata.people import People
@@ -23,22 +23,23 @@ from spmdata.skeleton import ROOT
 from spmdata.spec import TargetSpec
 from spmtrain.maps import Maps, TargetMaps
 
+CM_PER_M = 100.0
+
 
 class Decoded(NamedTuple):
-    """People of a batch, padded with zeros; the first ``number`` of each row are people, best first."""
+    """`spmdata.padded.Decoded` as tensors: people of B rows, best first, padded with zeros."""
 
+    number: Tensor  #: (B,) int64
     joints: Tensor  #: (B, M, K, D) float32 input px, and cm for z
     visible: Tensor  #: (B, M, K) uint8, 1; 0 where the targets' count says that nothing was encoded
-    scores: Tensor  #: (B, M) float32
-    number: Tensor  #: (B,) int64
+    score: Tensor  #: (B, M) float32
+    has_depth: Tensor  #: (B, M) bool, the maps hold a depth at the peak
+    cells: Tensor  #: (B, M, 2) int64, the peak as (u, v)
 
     def people(self) -> list[People]:
         """Return each row's people."""
-        joints, visible, scores = (t.cpu().numpy() for t in (self.joints, self.visible, self.scores))
-        return [
-            People.of(joints[i, :n], visible[i, :n], score=scores[i, :n], ignore=np.zeros(n, np.bool_))
-            for i, n in enumerate(self.number.tolist())
-        ]
+        tables = padded.Decoded(*(t.cpu().numpy() for t in self))
+        return [tables.people(i) for i in range(len(tables.number))]
 
 
 class BatchDecoder(nn.Module):
@@ -72,7 +73,7 @@ class BatchDecoder(nn.Module):
             "order": torch.tensor(order),
             "place": torch.tensor(place),
             "back": torch.tensor(order).argsort(),
-            "scale": torch.tensor([spec.norm_cell] * 2 + [100.0] * z, dtype=torch.float64),
+            "scale": torch.tensor([spec.norm_cell] * 2 + [CM_PER_M] * z, dtype=torch.float64),
             "step": torch.tensor([spec.stride] * 2 + [1] * z, dtype=torch.float64),
             "origin": torch.tensor([cell_origin_px(spec.stride)] * 2 + [0] * z, dtype=torch.float64),
         }
@@ -96,21 +97,22 @@ class BatchDecoder(nn.Module):
         SpecError
             3D without root_depth or f_px.
         """
-        cells, scores, number = self._peaks(maps.root_heatmap.float())
-        roots = cells.double()
+        number, cells, score = self._peaks(maps.root_heatmap.float())
+        has_depth, roots = torch.zeros_like(score, dtype=torch.bool), cells.double()
+        there = torch.arange(score.shape[1], device=score.device) < number[:, None]
         if self.spec.dims == 3:
             if maps.root_depth is None or f_px is None:
-                raise SpecError("decoding in 3D takes root_depth and f_px")
+                raise SpecError("people in 3D take root_depth and f_px, the focal length of each row")
             row = torch.arange(len(cells), device=cells.device)[:, None]
-            depth = maps.root_depth[row, cells[..., 1], cells[..., 0]].double() * f_px[:, None]
-            roots = torch.cat([roots, depth[..., None]], -1)
+            depth = maps.root_depth[row, cells[..., 1], cells[..., 0]]
+            has_depth = (depth > 0) & there
+            roots = torch.cat([roots, (depth.double() * f_px[:, None])[..., None]], -1)
         joints, visible = self._walk(maps, cells, roots)
-        there = torch.arange(scores.shape[1], device=scores.device) < number[:, None]
         joints = torch.where(there[..., None, None], joints * self.step + self.origin, 0).float()
-        return Decoded(joints, visible * there[..., None], scores, number)
+        return Decoded(number, joints, visible * there[..., None], score, has_depth, cells)
 
     def _peaks(self, heatmap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return cells (B, M, 2) int64 as (u, v), scores (B, M), number (B,)."""
+        """Return number (B,), cells (B, M, 2) int64 as (u, v) and score (B, M)."""
         spec, (B, _, W) = self.spec, heatmap.shape
         value = self._maxima(torch.where(heatmap >= spec.threshold, heatmap, 0))
         # No two peaks share a tile as wide as half a window and its middle: a few candidates stand for all cells.
@@ -121,10 +123,10 @@ class BatchDecoder(nn.Module):
         key = key.view(B, -1)
         key = key.topk(min(spec.max_people, key.shape[1])).values
         key = F.pad(key, (0, spec.max_people - key.shape[1]))
-        scores = (key >> 32).int().view(torch.float32)
-        found = scores > 0
+        score = (key >> 32).int().view(torch.float32)
+        found = score > 0
         index = torch.where(found, 2**32 - 1 - (key & (2**32 - 1)), 0)
-        return torch.stack([index % W, index // W], -1), scores, found.sum(1)
+        return found.sum(1), torch.stack([index % W, index // W], -1), score
 
     def _maxima(self, value: Tensor) -> Tensor:
         """Return values (B, H, W) of at least 0 where none in the window is greater or equal and before it; else 0."""
