@@ -1,7 +1,9 @@
 """Maps to people for a whole batch on the device: the same definition as the numba codec, without a loop over people.
 
 Peaks by running maxima, ties broken in scan order; then one gather a level of the tree (Nie et al. 2019, section 3).
-Nothing waits for the device and no shape depends on values, so that decoding can be captured as a CUDA graph.
+Nothing waits for the device and no shape depends on values, so that decoding can be captured as a CUDA graph. On a GPU
+it should cost what its 50 (flat) to 85 launches (COCO's tree) do, 0.2 to 0.35 ms; the heatmaps, read some ten times,
+take 10 us.
 
 Letters: B rows; M most people; K joints; D axes; H, W cells; Z the norm of the offsets.
 """

@@ -58,8 +58,9 @@ def batches(draw: st.DrawFn) -> tuple[TargetSpec, PeopleBatch]:
     rows = [draw(crowds(spec)) for _ in range(draw(st.sampled_from([2, 3, 1])))]
     people = pad_people(rows, max(map(len, rows)) + draw(st.integers(0, 2)), len(spec.skeleton), spec.dims)
     beyond = np.arange(people.visible.shape[1]) >= people.number[:, None]
-    for name in ("joints", "visible", "area", "bbox", "ignore", "has_depth"):
+    for name in ("joints", "visible", "area", "bbox", "has_depth"):
         getattr(people, name)[beyond] = 3
+    people.ignore[beyond] = np.arange(beyond.sum()) % 2
     return spec, people
 
 
