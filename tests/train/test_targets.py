@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 from codec_cases import CAMERA, crowds, specs
 from spmdata.codec import Codec
 from spmdata.errors import SpecError
+from spmdata.geometry import letterbox
 from spmdata.padded import PeopleBatch, pad_people
 from spmdata.people import People
 from spmdata.skeletons import COCO17
-from spmdata.spec import TargetSpec
+from spmdata.sources.coco import CocoSource
+from spmdata.spec import Overlap, TargetSpec, TauMetric
 from spmtrain import targets as targets_module
 from spmtrain.maps import TargetMaps
 from spmtrain.resolve import PeopleTensors
@@ -82,9 +85,26 @@ def test_presets_in_a_crowd_at_full_size(device: str, preset: str, dtype: str) -
     equal(spec, pad_people(rows, 100, 17), device)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hierarchical", "metric", "overlap"), [(False, "squared", "mean"), (True, "radius", "nearest")]
+)
+def test_real_people(device: str, spm_data: Path, hierarchical: bool, metric: TauMetric, overlap: Overlap) -> None:
+    """Persons and crowds of val2017, rows of few first: distances within a rounding of tau do occur there."""
+    source = CocoSource.read(spm_data / "coco/annotations/person_keypoints_val2017.json.gz", image_root=spm_data)
+    spec = TargetSpec(input_hw=(512, 512), hierarchical=hierarchical, tau_metric=metric, overlap=overlap)
+    rows = [
+        sample.people.transform(letterbox(sample.size_hw, spec.input_hw).affine)
+        for sample in (source[i] for i in range(len(source)))
+    ]
+    rows.sort(key=len)
+    for at in range(0, len(rows), 16):
+        equal(spec, pad_people(rows[at : at + 16], max(map(len, rows[at : at + 16])), 17), device)
+
+
 @pytest.mark.parametrize("overlap", ["mean", "nearest", "smallest"])
-def test_more_people_on_a_cell_than_a_byte_counts(device: str, overlap: str) -> None:
-    spec = TargetSpec(skeleton=COCO17, input_hw=(32, 32), overlap=overlap)  # type: ignore[arg-type]
+def test_more_people_on_a_cell_than_a_byte_counts(device: str, overlap: Overlap) -> None:
+    spec = TargetSpec(skeleton=COCO17, input_hw=(32, 32), overlap=overlap)
     crowd = People.of(np.full((300, 17, 2), 15.5), np.full((300, 17), 2))
     people = pad_people([crowd], 300, 17)
     equal(spec, people, device)
@@ -112,9 +132,9 @@ def test_few_rows_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("overlap", ["mean", "nearest"])
-def test_nothing_depends_on_values(overlap: str) -> None:
+def test_nothing_depends_on_values(overlap: Overlap) -> None:
     """Tensors without values suffice for every shape, so nothing waits for a device."""
-    spec = TargetSpec(hierarchical=True, missing_parent="stay", overlap=overlap)  # type: ignore[arg-type]
+    spec = TargetSpec(hierarchical=True, missing_parent="stay", overlap=overlap)
     maps = draw(spec, pad_people(TWO, 2, 17), "meta")
     assert maps.offsets.shape == (1, 17, 2, 96, 96)
     assert maps.offsets.is_meta
