@@ -23,9 +23,7 @@ from spmdata.geometry import cell_origin_px
 from spmdata.people import People
 from spmdata.skeleton import ROOT
 from spmdata.spec import TargetSpec
-from spmtrain.maps import Maps, TargetMaps
-
-CM_PER_M = 100.0
+from spmtrain.maps import CM_PER_M, Maps, TargetMaps
 
 
 class Decoded(NamedTuple):

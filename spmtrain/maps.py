@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+#: Joints are in cm, the third axis of their offsets in m.
+CM_PER_M = 100.0
+
 
 class Maps(NamedTuple):
     """One stage's output."""

@@ -19,8 +19,7 @@ from spmdata.geometry import cell_origin_px
 from spmdata.padded import PeopleBatch
 from spmdata.skeleton import ROOT
 from spmdata.spec import TargetSpec
-
-CM_PER_M = 100
+from spmtrain.maps import CM_PER_M
 
 
 class PeopleTensors(NamedTuple):
