@@ -1,7 +1,7 @@
 """The mirror image, which costs nothing: maps of a mirrored image are the mirrored maps, exactly.
 
 Cells are centred so that ``x' = W_px - 1 - x`` takes cell u to cell W - 1 - u: columns are reversed, dx changes its
-sign, left and right joints swap (see ``spmdata.geometry``).
+sign, left and right joints swap; depth stays (see ``spmdata.geometry``).
 
 Letters: B rows of a batch; K joints; D axes; H, W cells of a map.
 """
@@ -29,7 +29,8 @@ def mirror_offsets(offsets: Tensor, flip: Sequence[int]) -> Tensor:
 
 def mirror_maps(maps: Maps, flip: Sequence[int]) -> Maps:
     """Return what a network that knows no left from right would have given for the mirror images."""
-    return Maps(maps.root_heatmap.flip(-1), mirror_offsets(maps.offsets, flip))
+    depth = None if maps.root_depth is None else maps.root_depth.flip(-1)
+    return Maps(maps.root_heatmap.flip(-1), mirror_offsets(maps.offsets, flip), depth)
 
 
 def mirror_rows(images: Tensor, targets: TargetMaps, which: Tensor, flip: Sequence[int]) -> None:
@@ -48,9 +49,12 @@ def mirror_rows(images: Tensor, targets: TargetMaps, which: Tensor, flip: Sequen
     """
     images[which] = images[which].flip(-1)
     targets.offsets[which] = mirror_offsets(targets.offsets[which], flip)
-    targets.count[which] = targets.count[which][:, list(flip)].flip(-1)
-    for maps in (targets.root_heatmap, targets.ignore):
-        maps[which] = maps[which].flip(-1)
+    for counts in (targets.count, targets.count_z):
+        if counts is not None:
+            counts[which] = counts[which][:, list(flip)].flip(-1)
+    for maps in (targets.root_heatmap, targets.ignore, targets.root_depth):
+        if maps is not None:
+            maps[which] = maps[which].flip(-1)
 
 
 def mirrored_rows(seed: int, position: int, batch: int, share: float) -> Tensor:

@@ -19,7 +19,7 @@ from spmdata.images import place_pixels
 from spmdata.people import People
 from spmtrain.augment import mirror_maps
 from spmtrain.checkpoint import Checkpoint
-from spmtrain.decode import BatchDecoder
+from spmtrain.decode import BatchDecoder, Decoded
 from spmtrain.maps import Maps
 from spmtrain.stream import normalise
 
@@ -62,19 +62,21 @@ class Predictor:
         self.spec = checkpoint.spec.override(**decode)
         self.flip = flip
         self._network = checkpoint.network().to(self.device)
-        self._decode = BatchDecoder(self.spec)
+        self._decode = BatchDecoder(self.spec).to(self.device)
 
     def inputs(self, images: Tensor) -> list[People]:
         """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first."""
         with torch.inference_mode():
-            return self._decode(self._maps(normalise(images.to(self.device)))).people()
+            decoded: Decoded = self._decode(self._maps(normalise(images.to(self.device))))
+            return decoded.people()
 
     def _maps(self, images: Tensor) -> Maps:
         maps: Maps = self._network(images)[-1]
         if not self.flip:
             return maps
         mirrored = mirror_maps(self._network(images.flip(-1))[-1], self.spec.skeleton.flip)
-        return Maps(*((one + other) / 2 for one, other in zip(maps, mirrored, strict=True)))
+        pairs = zip(maps, mirrored, strict=True)
+        return Maps(*(None if one is None or other is None else (one + other) / 2 for one, other in pairs))  # type: ignore[arg-type]
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[People]:
         """Return the people of RGB images (h, w, 3) uint8 of any size, in px of each image, best first."""

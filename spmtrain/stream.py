@@ -30,7 +30,7 @@ from spmtrain.maps import TargetMaps
 MEAN_RGB, STD_RGB = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 #: Batches that are read or being read while one is in use.
 AHEAD = 2
-MAPS = TargetMaps._fields
+MAPS = ("root_heatmap", "offsets", "count", "ignore")
 
 
 class Batch(NamedTuple):

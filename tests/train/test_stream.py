@@ -14,7 +14,7 @@ from spmdata.errors import ImageError, StoreError
 from spmdata.images import load_input
 from spmdata.store.reader import Store
 from spmtrain import stream as stream_module
-from spmtrain.stream import MEAN_RGB, STD_RGB, ShardStream, normalise, order
+from spmtrain.stream import MAPS, MEAN_RGB, STD_RGB, ShardStream, normalise, order
 
 
 def rows_of(store: Store, batches: int, **options: Any) -> list[int]:
@@ -28,8 +28,8 @@ def test_batch_holds_the_stored_rows(store: Store, threads: int) -> None:
     with ShardStream(store, 4, seed=1, threads=threads) as stream:
         for _ in range(3):  # over all the kept buffers
             batch = next(stream)
-            for name, maps in batch.targets._asdict().items():
-                np.testing.assert_array_equal(maps, store.read(name, batch.rows))
+            for name in MAPS:
+                np.testing.assert_array_equal(getattr(batch.targets, name), store.read(name, batch.rows))
             sizes = store.read("row/size_hw", batch.rows).tolist()
             images = [
                 load_input(store.image_bytes(int(row)), (h, w), store.spec.input_hw)
