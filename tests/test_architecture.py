@@ -18,7 +18,7 @@ FLOORS = (
     ("people", "skeletons"),
     ("padded", "spec", "images"),
     ("codec", "sources", "metrics", "store"),
-    ("draw", "stream", "prepare", "verify"),
+    ("draw", "spec_file", "stream", "prepare", "verify"),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms
     ("spmtrain",),
     ("spmcli",),
