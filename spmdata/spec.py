@@ -138,12 +138,12 @@ class TargetSpec:
     def _check_size(self) -> None:
         sizes = tuple(self.input_hw) if isinstance(self.input_hw, (list, tuple)) else ()
         _demand(len(sizes) == 2 and all(map(_is_int, sizes)), "input_hw", "(height, width) in px", self.input_hw)
+        _demand(max(sizes) <= 8192, "input_hw", "at most 8192 px a side", sizes)
         object.__setattr__(self, "input_hw", sizes)
         s = self.stride
         if any(n < s or n % s for n in sizes):
             near = tuple(max(s, round(n / s) * s) for n in sizes)
             raise SpecError(f"input_hw must be a multiple of stride {s}, got {sizes}; try {near}")
-        _demand(max(sizes) <= 8192, "input_hw", "at most 8192 px a side", sizes)
 
     def _check_root(self) -> None:
         if self.root in ("mean", "bbox", "torso"):
@@ -181,6 +181,12 @@ class TargetSpec:
         if self.tau_metric == "squared":
             return self.tau / unit**2
         return (self.tau / unit) ** 2 if self.tau_metric == "radius" else self.tau / unit
+
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, but for the skeleton."""
+        names = [f.name for f in fields(self) if f.name != "skeleton"]
+        defaults = TargetSpec()
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(defaults, name)}
 
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from codec_cases import specs
 from spmdata.errors import SpecError, StoreError
@@ -20,6 +20,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "spec.toml"
 
 
+@settings(max_examples=50, deadline=None)
 @given(specs())
 def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, spec: TargetSpec) -> None:
     path = tmp_path_factory.getbasetemp() / "spec.toml"
