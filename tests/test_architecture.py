@@ -19,7 +19,7 @@ FLOORS = (
     ("padded", "spec", "images"),
     ("codec", "sources", "metrics", "store"),
     ("roundtrip",),
-    ("draw", "stream", "prepare", "verify", "tune"),
+    ("draw", "spec_file", "stream", "prepare", "verify", "tune"),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms
     ("spmtrain",),
     ("spmcli",),

@@ -48,12 +48,12 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """Return (height, width)."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) not in (1, 2) or not all(p.isdecimal() for p in parts):
+        from spmdata.spec_file import size_hw
+
+        size = size_hw(value)
+        if not isinstance(size, tuple):
             self.fail(f"{value!r} is no size; write 512 or 384x512 (height x width, px)", param, ctx)
-        return int(parts[0]), int(parts[-1])
+        return size
 
 
 def one_store_here(path: Path | None) -> Path:

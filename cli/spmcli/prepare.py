@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,13 @@ from spmcli.output import bytes_text, note, print_json, print_pairs, progress, s
 if TYPE_CHECKING:
     from spmdata.prepare.plan import Plan
     from spmdata.prepare.run import Summary
+    from spmdata.skeleton import Skeleton
+    from spmdata.spec import TargetSpec
     from spmdata.store.ledger import ShardRecord
 
 PATH = click.Path(path_type=Path)
+#: Conventions that the plan's line on the targets says.
+SAID = ("hierarchical", "input_hw", "stride")
 
 
 @click.command("prepare")
@@ -27,18 +32,21 @@ PATH = click.Path(path_type=Path)
 @click.option("--root", type=PATH, help="Where data sets lie.  [default: ./data, else $SPM_DATA]")
 @click.option("--split", help="Split of the data set.  [default: train2017 for coco]")
 @click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
+@click.option("--preset", help="Conventions to start from: paper, ppn, dekr or sharp.  [default: the spec's; paper]")
+@click.option("--spec", "file", type=PATH, help="TOML file of conventions; the options here win over it.")
 @click.option(
-    "--hier", is_flag=True, help="Hierarchical offsets along the skeleton; without it every joint hangs from the root."
+    "--hier/--flat",
+    "hierarchical",
+    default=None,
+    help="Offsets along the skeleton's tree, or every joint's from the root.  [default: the spec's; flat]",
 )
 @click.option(
     "--input",
     "input_hw",
     type=SizeType(),
-    default="384",
-    show_default=True,
-    help="Network input, px: 512 or 384x512 (height x width).",
+    help="Network input, px: 512 or 384x512 (height x width).  [default: the spec's; 384]",
 )
-@click.option("--stride", type=int, default=4, show_default=True, help="Input px per cell of the maps: 2, 4 or 8.")
+@click.option("--stride", type=int, help="Input px per cell of the maps: 2, 4 or 8.  [default: the spec's; 4]")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
 @click.option("--rows", type=int, help="synthetic: images to draw.  [default: 1000]")
@@ -58,9 +66,7 @@ def command(
     /,
     source: str,
     out: Path | None,
-    hier: bool,
-    input_hw: tuple[int, int],
-    stride: int,
+    file: Path | None,
     no_images: bool,
     scheduler: str,
     workers: int | None,
@@ -73,13 +79,16 @@ def command(
     """
     from spmdata.prepare.plan import plan_store
     from spmdata.prepare.run import prepare_store
+    from spmdata.skeletons import COCO17
     from spmdata.sources.registry import open_source
-    from spmdata.spec import TargetSpec
 
+    given = {name: rest.pop(name) for name in ("preset", "hierarchical", "input_hw", "stride")}
+    changes = {name: value for name, value in given.items() if value is not None}
     where = {key: rest.pop(key) for key in ("annotations", "images", "root", "split", "all_images", "rows", "seed")}
-    size_hw = input_hw if source == "synthetic" else None  # drawn at the size that the network sees
+    # People are drawn at the size that the network sees.
+    size_hw = _spec(file, changes, COCO17).input_hw if source == "synthetic" else None
     opened = open_source(source, no_images=no_images, size_hw=size_hw, **where)
-    spec = TargetSpec(skeleton=opened.skeleton, hierarchical=hier, input_hw=input_hw, stride=stride)
+    spec = _spec(file, changes, opened.skeleton)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
     if not settings.json:
         print_pairs(_plan_lines(plan, workers))
@@ -103,18 +112,31 @@ def command(
         click.get_current_context().exit(1)
 
 
+def _spec(file: Path | None, changes: Mapping[str, Any], skeleton: Skeleton) -> TargetSpec:
+    """Return the conventions that were asked for: options over the file, the file over its preset."""
+    from spmdata.spec import TargetSpec
+    from spmdata.spec_file import read_spec
+
+    if file is not None:
+        return read_spec(file, skeleton, **changes)
+    values = {"preset": "paper", **changes}
+    return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
+
+
 def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
     import os
 
     layout, estimate = plan.layout, plan.estimate
     spec, info, n = layout.spec, layout.source, workers or len(os.sched_getaffinity(0))
     tree = "hierarchical" if spec.hierarchical else "flat"
+    unusual = [f"{name} {value}" for name, value in spec.changed().items() if name not in SAID]
     kept = ["images"] * layout.images + ["maps"] * layout.maps + ["people"]
     return [
         ("store", plan.path),
-        ("source", f"{info.name} {info.split} ({info.annotations})".replace("  ", " ")),
+        ("source", " ".join(filter(None, (info.name, info.split, info.annotations and f"({info.annotations})")))),
         ("targets", f"{spec.skeleton.name}, {tree}, input {_size(spec.input_hw)} px, stride {spec.stride}, "
                     f"maps {_size(spec.map_hw)} cells"),
+        *([("conventions", ", ".join(unusual))] if unusual else []),
         ("keeps", ", ".join(kept)),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
         *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),

@@ -21,10 +21,10 @@ from spmdata.store.reader import open_store
 
 OPTIONS = {
     "demo": "--minutes --out --rows --seed --threads --device --json -q -v",
-    "prepare": "SOURCE --annotations --images --root --split --out --hier --input --stride --no-images "
+    "prepare": "SOURCE --annotations --images --root --split --out --preset --spec --hier --input --stride --no-images "
     "--all-images --rows --seed --scheduler --workers --strict --force --take-over --dry-run --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --json -q -v",
-    "inspect": "STORE ROW --json -q -v",
+    "inspect": "STORE ROW --write-spec --json -q -v",
     "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
     "--json -q -v",
     "eval": "CHECKPOINT --store --batch --threads --nms --threshold --device --json -q -v",
