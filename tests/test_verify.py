@@ -20,9 +20,9 @@ from spmdata.geometry import Affine
 from spmdata.people import People
 from spmdata.prepare.plan import plan_store
 from spmdata.prepare.run import prepare_store
+from spmdata.roundtrip.compare import compare_row
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import DType, TargetSpec
-from spmdata.verify.compare import compare_row
 from spmdata.verify.run import verify_store
 
 SPEC = TargetSpec(hierarchical=True, input_hw=(256, 256))

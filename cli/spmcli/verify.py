@@ -12,7 +12,8 @@ from spmcli.options import Settings, one_store_here, talking
 from spmcli.output import print_json, print_pairs, print_table, progress
 
 if TYPE_CHECKING:
-    from spmdata.verify.report import ErrorLine, Report
+    from spmdata.roundtrip.tally import ErrorLine
+    from spmdata.verify.report import Report
 
 
 @click.command("verify-targets")

@@ -17,8 +17,8 @@ from spmdata.geometry import letterbox
 from spmdata.prepare.task import BATCH_ROWS
 from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
+from spmdata.store.cost import packed_bytes
 from spmdata.store.schema import StoreSpec
-from spmdata.store.shards import encode_chunk
 
 #: Rows encoded to learn what a row costs.
 TRIAL_ROWS = 16
@@ -145,10 +145,7 @@ def _estimate(source: Source, layout: StoreSpec) -> Estimate:
         for at in range(0, len(samples), BATCH_ROWS):
             batch = samples[at : at + BATCH_ROWS]
             moved = [s.people.transform(letterbox(s.size_hw, spec.input_hw).affine) for s in batch]
-            for name, maps in codec.encode_batch(moved)._asdict().items():
-                if maps is not None:
-                    array = layout.array(name)
-                    packed += sum(len(encode_chunk(array, row[None]) or b"") + 16 for row in maps)
+            packed += packed_bytes(spec, codec.encode_batch(moved)._asdict())
         row_bytes += packed / len(samples)
         row_seconds += (time.perf_counter() - start) / len(samples)
     if layout.images:

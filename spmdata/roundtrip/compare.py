@@ -1,4 +1,4 @@
-"""One row: what was stored of its people against what its maps decode to.
+"""One row: its people against what its maps decode to.
 
 Letters: P people, K joints. Errors in input px.
 """
@@ -26,19 +26,22 @@ class RowComparison:
     Parameters
     ----------
     truth, found : People
-        Stored and decoded, in original image px.
+        Encoded and decoded, in original image px.
     labelled : int
         Persons that should come back.
     off_map, merged, beyond : int
         Persons lost: root off the map; no peak of its own; more peaks than ``max_people``.
     dropped_joints : int
         Labelled joints that ``missing_parent = drop`` left out.
+    roots, roots_collided : int
+        Persons drawn, and those with another's root in the peak window round the cell of their own: of such a pair only
+        one can be a peak.
     reads, collided : (K,) int64
         Reads of a perfect walk by joint, and those that hit another person's cell.
     joint : (n,) int64
         Joint of every error.
-    error_px : (n,) float64
-        Distance between stored and decoded joint.
+    error_px, image_error_px : (n,) float64
+        Distance between encoded and decoded joint, in input px and in px of the original image.
     bound_px : (n,) float64
         What rounding allows where nothing collides.
     clear : (n,) bool
@@ -52,10 +55,13 @@ class RowComparison:
     merged: int
     beyond: int
     dropped_joints: int
+    roots: int
+    roots_collided: int
     reads: NDArray[np.int64]
     collided: NDArray[np.int64]
     joint: NDArray[np.int64]
     error_px: NDArray[np.float64]
+    image_error_px: NDArray[np.float64]
     bound_px: NDArray[np.float64]
     clear: NDArray[np.bool_]
 
@@ -66,11 +72,11 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
     Parameters
     ----------
     codec : Codec
-        Of the store's spec.
+        Of the spec that the maps were made by.
     people : People
-        Stored, in input px.
+        In input px.
     maps : Targets
-        Stored, without a batch axis.
+        Theirs, without a batch axis.
     affine : Affine
         From original to input px.
     """
@@ -82,25 +88,37 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
     lost = reads.drawn & (decoded_of < 0)
     full = len(found) == codec.spec.max_people
     p, k = np.nonzero(people.labelled & (decoded_of >= 0)[:, None] & reads.read)
-    error = np.linalg.norm(
-        found.joints[decoded_of[p], k].astype(np.float64) - people.joints[p, k].astype(np.float64), axis=-1
-    )
     back = affine.inverse()
+    truth, returned = people.transform(back), found.transform(back)
     return RowComparison(
-        truth=people.transform(back),
-        found=found.transform(back),
+        truth=truth,
+        found=returned,
         labelled=int(wanted.sum()),
         off_map=int((wanted & ~reads.drawn).sum()),
         merged=0 if full else int(lost.sum()),
         beyond=int(lost.sum()) if full else 0,
         dropped_joints=int((people.labelled & reads.drawn[:, None] & ~reads.supervised).sum()),
+        roots=int(reads.drawn.sum()),
+        roots_collided=_crowded_roots(reads.roots[reads.drawn], codec.spec.nms),
         reads=reads.read.sum(0),
         collided=reads.direct.sum(0),
         joint=k,
-        error_px=error,
+        error_px=_distance(found.joints[decoded_of[p], k], people.joints[p, k]),
+        image_error_px=_distance(returned.joints[decoded_of[p], k], truth.joints[p, k]),
         bound_px=_bounds_px(codec, people, reads.roots, slack_cell)[p, k],
         clear=~reads.path[p, k],
     )
+
+
+def _distance(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(points.astype(np.float64) - others.astype(np.float64), axis=-1), np.float64)
+
+
+def _crowded_roots(roots: NDArray[np.float64], nms: int) -> int:
+    """Return how many of some roots, (P, 2) in cells, have another one in the peak window round their cell."""
+    cells = nearest_cell(roots)
+    within = (np.abs(cells[:, None] - cells[None]) <= nms // 2).all(axis=-1)
+    return int((within.sum(axis=1) > 1).sum())
 
 
 def _match(
