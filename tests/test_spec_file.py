@@ -97,8 +97,8 @@ def test_every_example_of_the_documentation_is_read(path: Path) -> None:
     for block in blocks:
         path.write_text(block)
         read.append(read_spec(path, COCO17))
-    sharp = {"overlap": "nearest", "hierarchical": True, "input_hw": (384, 512), "sigma": 2.5, "nms": 3}
-    assert read == [TargetSpec(**sharp), TargetSpec()]  # the second is said to be every default
+    sharp = TargetSpec(overlap="nearest", hierarchical=True, input_hw=(384, 512), sigma=2.5, nms=3)
+    assert read == [sharp, TargetSpec()]  # the second is said to be every default
     assert set(tomllib.loads(blocks[1])) == set(KEYS)
 
 
