@@ -94,5 +94,5 @@ def _print_errors(lines: Sequence[ErrorLine]) -> None:
 
 
 def _verdict(report: Report) -> str:
-    errors = f"{report.beyond_bound:,} joints outside collisions pass the bound of {report.bound_px:.4f} px"
+    errors = f"{report.beyond_bound:,} joints outside collisions pass the bound of {report.bound_px:.6f} px"
     return f"{errors}; {len(report.damage):,} damaged files or rows"

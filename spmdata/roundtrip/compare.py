@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from spmdata.codec import Codec, Targets
 from spmdata.geometry import Affine, nearest_cell, px_to_cell
 from spmdata.people import People
+from spmdata.spec import TargetSpec
 
-#: Arithmetic alone moves no joint further than this, whatever the dtype (px).
-ARITHMETIC_PX = 1e-3
 #: A point this near the border of two cells may be read on either side (cells).
 HALF_WAY_CELL = 2.5e-5
 
@@ -44,7 +43,7 @@ class RowComparison:
     error_px, image_error_px : (n,) float64
         Distance between encoded and decoded joint, in input px and in px of the original image.
     bound_px : (n,) float64
-        What dtype and arithmetic allow where nothing collides.
+        What rounding allows where nothing collides.
     clear : (n,) bool
         Nothing collided on the way to this joint.
     """
@@ -106,7 +105,7 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
         joint=k,
         error_px=_distance(found.joints[decoded_of[p], k], people.joints[p, k]),
         image_error_px=_distance(returned.joints[decoded_of[p], k], truth.joints[p, k]),
-        bound_px=_bounds_px(codec, people, reads.cells)[p, k],
+        bound_px=_bounds_px(codec, people, reads.roots, slack_cell)[p, k],
         clear=~reads.path[p, k],
     )
 
@@ -140,23 +139,44 @@ def _match(
 def _slack_cell(codec: Codec, people: People) -> float:
     """Return how far rounding moves a point of the walk, or the peak of a Gaussian, at most, in cells."""
     spec = codec.spec
-    extent = np.ptp(people.joints[people.labelled], axis=0).max() / spec.stride + 1 if people.labelled.any() else 1.0
-    step = float(np.spacing(np.asarray(extent / spec.norm_cell, spec.dtype))) / 2 * spec.norm_cell
-    flat = float(np.spacing(np.ones((), spec.dtype))) * spec.gaussian_denominator
-    return max(step, flat) + HALF_WAY_CELL
+    points, there = people.joints, people.labelled
+    if spec.root == "bbox":  # whose centre need not lie among the joints
+        centre = people.bbox_xywh[:, :2] + people.bbox_xywh[:, 2:] / 2
+        points = np.concatenate([points, centre[:, None]], axis=1)
+        there = np.concatenate([there, np.ones((len(there), 1), np.bool_)], axis=1)
+    there = there[..., None]
+    extent_px = points.max(1, where=there, initial=-np.inf) - points.min(1, where=there, initial=np.inf)
+    step = _half_step_cell(spec, np.asarray(extent_px.max(initial=0)) / spec.stride + 1)
+    # Cells u and u + 1 share a value when d^2 differs by less than a step times the denominator; it differs by 2 x.
+    flat = float(np.spacing(np.ones((), spec.dtype))) / 2 * spec.gaussian_denominator
+    return max(float(step), flat) + HALF_WAY_CELL
 
 
-def _bounds_px(codec: Codec, people: People, cells: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the error that the stored dtype allows each joint, (P, K): half a step of each component, and arithmetic.
+def _bounds_px(codec: Codec, people: People, roots: NDArray[np.float64], slack_cell: float) -> NDArray[np.float64]:
+    """Return the error that rounding allows each joint, (P, K): of its vector, and of the decoded point.
 
-    A decoded parent may itself be off by half a step and make the walk read the next cell, so a component may be a
-    cell longer than the perfect walk's. Vectors anchored at the root add up level by level.
+    A point that lies half-way between two cells within the slack may be read on either, so its vector may start at
+    either: between ``low`` and ``high``, which are one elsewhere. Vectors anchored at the root add up level by level.
     """
-    spec = codec.spec
-    longest = np.abs(px_to_cell(people.joints, spec.stride) - cells) + 1
-    if spec.anchor == "root":
-        longest[:] = longest.max(axis=1, keepdims=True, initial=0)
-    step = np.spacing((longest / spec.norm_cell).astype(spec.dtype)).astype(np.float64)
-    half = np.linalg.norm(step, axis=-1) / 2 * spec.norm_cell * spec.stride
-    levels = np.array(spec.tree.levels()) if spec.anchor == "root" else 1
-    return np.asarray(half * levels + ARITHMETIC_PX, np.float64)
+    spec, tree = codec.spec, codec.spec.tree
+    levels, parents, last = np.array(tree.levels()), np.array(tree.parents), np.array(spec.map_hw[::-1]) - 1
+    here = px_to_cell(people.joints, spec.stride)
+    low, high, error = here.copy(), here.copy(), np.zeros_like(here)
+    for level in range(1, levels.max() + 1):
+        k = np.flatnonzero(levels == level)
+        a, labelled = parents[k], people.labelled[:, k, None]
+        added_up = level > 1 and spec.anchor == "root"
+        first, final = (low[:, a], high[:, a]) if level > 1 else (roots[:, None], roots[:, None])
+        if not added_up:
+            first, final = (nearest_cell(p).clip(0, last) for p in (first - slack_cell, final + slack_cell))
+        longest = np.maximum(np.abs(here[:, k] - first), np.abs(here[:, k] - final))
+        error[:, k] = np.where(labelled, _half_step_cell(spec, longest), 0) + (error[:, a] if added_up else 0)
+        low[:, k], high[:, k] = np.where(labelled, here[:, k], first), np.where(labelled, here[:, k], final)
+    decoded = np.spacing(np.abs(people.joints) + np.float32(1)) / 2  # float32 px
+    return np.asarray(np.linalg.norm(error * spec.stride + decoded, axis=-1), np.float64)
+
+
+def _half_step_cell(spec: TargetSpec, length_cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far the stored dtype moves a component of a vector, in cells; float32 comes first, then float16."""
+    step = np.spacing((length_cell / spec.norm_cell).astype(spec.dtype)).astype(np.float64)
+    return np.asarray(step * (0.5 + 2.0**-14) * spec.norm_cell)
