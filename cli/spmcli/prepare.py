@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from spmcli.options import Settings, SizeType, talking
+from spmcli.options import PATH, Settings, chooses_conventions, given, open_with_spec, reads_annotations, talking
 from spmcli.output import bytes_text, note, print_json, print_pairs, progress, seconds_text
 
 if TYPE_CHECKING:
     from spmdata.prepare.plan import Plan
     from spmdata.prepare.run import Summary
-    from spmdata.skeleton import Skeleton
-    from spmdata.spec import TargetSpec
     from spmdata.store.ledger import ShardRecord
 
-PATH = click.Path(path_type=Path)
 #: Conventions that the plan's line on the targets says.
 SAID = ("hierarchical", "input_hw", "stride")
 
 
 @click.command("prepare")
 @click.argument("source")
-@click.option(
-    "--annotations", type=PATH, help="Annotation file, .json or .json.gz.  [default: looked for below --root]"
-)
+@reads_annotations
+@click.option("--rows", type=int, help="synthetic: images to draw.  [default: 1000]")
 @click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
-@click.option("--root", type=PATH, help="Where data sets lie.  [default: ./data, else $SPM_DATA]")
-@click.option("--split", help="Split of the data set.  [default: train2017 for coco]")
-@click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
-@click.option("--preset", help="Conventions to start from: paper, ppn, dekr or sharp.  [default: the spec's; paper]")
-@click.option("--spec", "file", type=PATH, help="TOML file of conventions; the options here win over it.")
-@click.option(
-    "--hier/--flat",
-    "hierarchical",
-    default=None,
-    help="Offsets along the skeleton's tree, or every joint's from the root.  [default: the spec's; flat]",
-)
-@click.option(
-    "--input",
-    "input_hw",
-    type=SizeType(),
-    help="Network input, px: 512 or 384x512 (height x width).  [default: the spec's; 384]",
-)
-@click.option("--stride", type=int, help="Input px per cell of the maps: 2, 4 or 8.  [default: the spec's; 4]")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
-@click.option("--rows", type=int, help="synthetic: images to draw.  [default: 1000]")
-@click.option("--seed", type=int, help="synthetic: which people.  [default: 0]")
+@chooses_conventions
+@click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
 @click.option(
     "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
 )
@@ -79,16 +56,10 @@ def command(
     """
     from spmdata.prepare.plan import plan_store
     from spmdata.prepare.run import prepare_store
-    from spmdata.skeletons import COCO17
-    from spmdata.sources.registry import open_source
 
-    given = {name: rest.pop(name) for name in ("preset", "hierarchical", "input_hw", "stride")}
-    changes = {name: value for name, value in given.items() if value is not None}
-    where = {key: rest.pop(key) for key in ("annotations", "images", "root", "split", "all_images", "rows", "seed")}
-    # People are drawn at the size that the network sees.
-    size_hw = _spec(file, changes, COCO17).input_hw if source == "synthetic" else None
-    opened = open_source(source, no_images=no_images, size_hw=size_hw, **where)
-    spec = _spec(file, changes, opened.skeleton)
+    changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
+    where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed")
+    opened, spec = open_with_spec(source, file, changes, no_images=no_images, **where)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
     if not settings.json:
         print_pairs(_plan_lines(plan, workers))
@@ -110,17 +81,6 @@ def command(
         print_pairs(_summary_lines(plan, summary))
     if summary.totals.skipped:
         click.get_current_context().exit(1)
-
-
-def _spec(file: Path | None, changes: Mapping[str, Any], skeleton: Skeleton) -> TargetSpec:
-    """Return the conventions that were asked for: options over the file, the file over its preset."""
-    from spmdata.spec import TargetSpec
-    from spmdata.spec_file import read_spec
-
-    if file is not None:
-        return read_spec(file, skeleton, **changes)
-    values = {"preset": "paper", **changes}
-    return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
 
 
 def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
