@@ -66,6 +66,18 @@ def test_a_stores_conventions_make_another_store(spm: Run) -> None:
     assert drawn.read("row/size_hw", [0])[0].tolist() == [96, 160]  # drawn at the size of the file
 
 
+def test_what_only_decoding_reads_is_changed_without_writing_a_map(spm: Run) -> None:
+    assert spm("prepare", "coco", "--no-images", "--spec", "my.toml").code == 0
+    Path("my.toml").write_text(FILE + "nms = 3\n")
+    again = spm("prepare", "coco", "--no-images", "--spec", "my.toml", "--json")
+    assert json.loads(again.out)["summary"]["shards_written"] == 0
+    assert open_store("coco.zarr").spec == OF_FILE.override(nms=3)
+    Path("my.toml").write_text(FILE + "tau = 3\n")
+    refused = spm("prepare", "coco", "--no-images", "--spec", "my.toml")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "tau 4.0 there, 3.0 here" in refused.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
