@@ -187,8 +187,8 @@ def test_wrong_maps_fail_even_when_checksums_hold(tmp_path: Path) -> None:
     source = CocoSource.read(annotations, image_root=None)
 
     class Shifted(Codec):
-        def encode_batch(self, people, out=None):  # type: ignore[no-untyped-def]
-            targets = super().encode_batch(people, out)
+        def encode_batch(self, people, out=None, cameras=None):  # type: ignore[no-untyped-def]
+            targets = super().encode_batch(people, out, cameras)
             targets.offsets[:, 5] += np.float32(0.01)
             return targets
 
