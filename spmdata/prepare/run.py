@@ -102,8 +102,8 @@ def prepare_store(
         before, total = len(done), plan.layout.n_shards
         tasks = [_task(plan, shard, strict) for shard in range(total) if shard not in done]
         if tasks and plan.layout.maps:
-            # The encoder is compiled once here, for many cold processes would race for the cache; nothing is decoded.
-            Codec(plan.layout.spec).encode_batch([])
+            # Compiled once here: many cold processes would race for the cache.
+            Codec(plan.layout.spec).warm_up(decode=False)
 
         def finished(record: ShardRecord) -> None:
             done[record.shard] = record
