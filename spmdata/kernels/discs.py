@@ -29,29 +29,36 @@ def reach_of(rules: Rules) -> float:
 
 
 @jit
+def within(du: float, dv2: float, rules: Rules) -> bool:
+    """Return whether a cell of a row is near enough; of a square's row only du decides."""
+    return abs(du) <= rules.tau if rules.square else du * du + dv2 <= rules.tau
+
+
+@jit
 def spread(
     anchor_x: float, anchor_y: float, height: int, width: int, rules: Rules, spans: NDArray[np.int64]
 ) -> tuple[int, int]:
     """Fill spans (R, 2) with the first and last column of each row; return the first and last row.
 
-    A row without cells has its last column before its first. The root of a sum may round across a cell's centre, so
-    the ends of a row are found by `covers`.
+    The cells of `covers`, without a test of each: both ends come from a square root, one cell on either side of them
+    is tested, as a root may be rounded across a cell's centre. A row without cells has its last before its first.
     """
-    reach = reach_of(rules)
+    reach, tau = reach_of(rules), rules.tau
+    nearest_u, nearest_v = math.floor(anchor_x + 0.5), math.floor(anchor_y + 0.5)
     top, bottom = max(0, math.ceil(anchor_y - reach)), min(height - 1, math.floor(anchor_y + reach))
     for v in range(top, bottom + 1):
-        dv = v - anchor_y
-        half = math.sqrt(max(rules.tau - dv * dv, 0.0))
-        if rules.square:
-            half = rules.tau if abs(dv) <= rules.tau else 0.0
-        first, last = math.ceil(anchor_x - half), math.floor(anchor_x + half)
-        if covers(anchor_x, anchor_y, first - 1, v, rules):
-            first -= 1
-        elif not covers(anchor_x, anchor_y, first, v, rules):
-            first += 1
-        if covers(anchor_x, anchor_y, last + 1, v, rules):
-            last += 1
-        elif not covers(anchor_x, anchor_y, last, v, rules):
-            last -= 1
+        first, last = nearest_u + 1, nearest_u
+        dv, dv2 = v - anchor_y, (v - anchor_y) * (v - anchor_y)
+        if not rules.square or abs(dv) <= tau:
+            half = tau if rules.square else math.sqrt(max(tau - dv2, 0.0))
+            first, last = math.ceil(anchor_x - half), math.floor(anchor_x + half)
+            first += 0 if within(first - anchor_x, dv2, rules) else 1
+            first -= 1 if within(first - 1 - anchor_x, dv2, rules) else 0
+            last -= 0 if within(last - anchor_x, dv2, rules) else 1
+            last += 1 if within(last + 1 - anchor_x, dv2, rules) else 0
+        if v == nearest_v:
+            empty = first > last
+            first = nearest_u if empty else min(first, nearest_u)
+            last = nearest_u if empty else max(last, nearest_u)
         spans[v - top, 0], spans[v - top, 1] = max(first, 0), min(last, width - 1)
     return top, bottom

@@ -17,26 +17,46 @@ from spmdata.kernels.tables import Links, Rows
 
 
 @jit
+def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np.float64]) -> None:
+    """Fill values[first:last + 1] with ``exp(-(u - x)^2 / denominator)``, from the cell nearest x outwards.
+
+    Each value is the one before times a factor that itself shrinks by a constant factor: three exponentials instead of
+    one a cell. All factors are at most 1, the error grows with the square of the distance: 1e-12 at 128 cells.
+    """
+    centre = math.floor(x + 0.5)
+    shrink = math.exp(-2 / denominator)
+    for side in (-1, 1):
+        value = math.exp(-(centre - x) * (centre - x) / denominator)
+        factor = math.exp(-(1 + 2 * side * (centre - x)) / denominator)
+        for u in range(centre, last + 1 if side > 0 else first - 1, side):
+            values[u] = value
+            value *= factor
+            factor *= shrink
+
+
+@jit
 def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules) -> None:
     """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``."""
     height, width = heatmap.shape
     heatmap[:] = 0
     reach = math.sqrt(rules.heat_cut) + 1.0 if rules.heat_cut < 1e12 else 1e6
-    across = np.empty(width, np.float64)
+    across, down, away = np.empty(width, np.float64), np.empty(height, np.float64), np.empty(width, np.float64)
+    roots, drawn = links.roots, links.drawn
     for p in range(people):
-        if not links.drawn[p]:
+        if not drawn[p]:
             continue
-        x, y = links.roots[p, 0], links.roots[p, 1]
-        u0, u1 = max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach))
-        v0, v1 = max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach))
-        for u in range(u0, u1 + 1):
-            across[u] = math.exp(-(u - x) * (u - x) / rules.heat_denominator)
-        for v in range(v0, v1 + 1):
+        x, y = roots[p, 0], roots[p, 1]
+        left, right = max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach))
+        top, bottom = max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach))
+        bell(x, rules.heat_denominator, left, right, across)
+        bell(y, rules.heat_denominator, top, bottom, down)
+        for u in range(left, right + 1):
+            away[u] = (u - x) * (u - x)
+        for v in range(top, bottom + 1):
             dv2 = (v - y) * (v - y)
-            down = math.exp(-dv2 / rules.heat_denominator)
-            for u in range(u0, u1 + 1):
-                if (u - x) * (u - x) + dv2 <= rules.heat_cut:
-                    heatmap[v, u] = max(heatmap[v, u], np.float32(down * across[u]))
+            for u in range(np.uint64(left), np.uint64(right + 1)):
+                if away[u] + dv2 <= rules.heat_cut:
+                    heatmap[v, u] = max(heatmap[v, u], np.float32(down[v] * across[u]))
 
 
 @jit
