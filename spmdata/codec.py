@@ -2,71 +2,30 @@
 
 Definition: Nie et al. 2019, section 3; every choice the paper leaves open is a field of TargetSpec.
 
-Letters: N rows, P people, K joints, H, W cells of a map.
+Letters: N rows, P people, K joints, D axes, H, W cells of a map.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.errors import SpecError
-from spmdata.geometry import cell_origin_px
-from spmdata.kernels import batch, rules
-from spmdata.padded import PeopleBatch, pad_people
+from spmdata.geometry import Camera, cell_origin_px
+from spmdata.kernels import batch, tables
+from spmdata.kernels.rules import Rules
+from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People
 from spmdata.spec import TargetSpec
+from spmdata.targets import Reads, Targets
 
-Maps = NDArray[Any]
-
-
-class Targets(NamedTuple):
-    """The maps of one image, or of a batch with a leading (N,).
-
-    ``root_heatmap`` (H, W); ``offsets`` (K, 2, H, W), cells divided by Z; ``count`` (K, H, W) uint8, how many persons
-    were averaged, 0 = unsupervised; ``ignore`` (H, W) uint8, 1 = says nothing. ``root_depth`` (H, W) and ``count_z``
-    (K, H, W) belong to 3D and are None in 2D. Heatmap and offsets have the spec's dtype.
-    """
-
-    root_heatmap: Maps
-    offsets: Maps
-    count: Maps | None = None  # type: ignore[assignment]  # hides tuple.count, which nobody asks of maps
-    ignore: Maps | None = None
-    root_depth: Maps | None = None
-    count_z: Maps | None = None
-
-    def at(self, index: int | slice | None) -> Targets:
-        """Index the first axis of every array that is there: one row, some rows, or None for a batch of one."""
-
-        def pick(maps: Maps | None) -> Maps | None:
-            return None if maps is None else np.asarray(maps)[index]
-
-        heatmap, offsets = np.asarray(self.root_heatmap)[index], np.asarray(self.offsets)[index]
-        return Targets(heatmap, offsets, *(pick(maps) for maps in self[2:]))
-
-
-class Reads(NamedTuple):
-    """What a perfect walk through the encoded people meets.
-
-    ``roots`` (P, 2) in cells; ``drawn`` (P,): in the targets at all; ``supervised`` (P, K): this
-    joint's map carries a vector of the person; ``cells`` (P, K, 2): where each
-    joint's map is read, as (u, v); ``read`` (P, K): this joint's map is read on the
-    way to a labelled joint; ``direct`` (P, K): that read hits a cell that another person covers for the joint;
-    ``path`` (P, K): it or a read before it does, or the joint was dropped.
-    """
-
-    roots: NDArray[np.float64]
-    drawn: NDArray[np.bool_]
-    supervised: NDArray[np.bool_]
-    cells: NDArray[np.int64]
-    read: NDArray[np.bool_]
-    direct: NDArray[np.bool_]
-    path: NDArray[np.bool_]
+__all__ = ["Codec", "Reads", "Targets"]
 
 
 class Codec:
@@ -86,16 +45,13 @@ class Codec:
         return Codec, (self.spec,)
 
     @cached_property
-    def _rules(self) -> rules.Rules:
+    def _rules(self) -> Rules:
         spec = self.spec
-        root_rules = {"mean": rules.ROOT_MEAN, "bbox": rules.ROOT_BBOX, "torso": rules.ROOT_TORSO}
-        root_rule = root_rules.get(spec.root, rules.ROOT_JOINT)
         cut = -math.log(spec.heatmap_min) * spec.gaussian_denominator if spec.heatmap_min else math.inf
-        return rules.Rules(
+        return Rules(
             stride=float(spec.stride),
             origin_px=cell_origin_px(spec.stride),
-            root_rule=root_rule,
-            root_joint=spec.skeleton.joints.index(spec.root) if root_rule == rules.ROOT_JOINT else -1,
+            boxed=spec.root == "bbox",
             anchor_root=spec.anchor == "root",
             missing_parent=("reparent", "stay", "drop").index(spec.missing_parent),
             overlap=("mean", "nearest", "smallest").index(spec.overlap),
@@ -107,29 +63,29 @@ class Codec:
         )
 
     @cached_property
-    def _tree(self) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-        tree = self.spec.tree
-        torso = np.isin(np.arange(len(tree)), tree.torso)
-        return torso, np.array(tree.parents, np.int64), np.array(tree.order(), np.int64)
+    def _tree(self) -> tables.Tree:
+        tree, root = self.spec.tree, self.spec.root
+        everything = range(len(tree))
+        rooted = {"mean": everything, "bbox": everything, "torso": tree.torso}
+        chosen = rooted[root] if root in rooted else (tree.joints.index(root),)
+        order = np.array(tree.order(), np.int64)
+        return tables.Tree(np.array(tree.parents, np.int64), order, np.isin(np.arange(len(tree)), chosen))
 
     def empty_targets(self, n: int) -> Targets:
         """Return buffers for n rows, not initialised, to be given to `encode_batch` again and again."""
-        (h, w), k = self.spec.map_hw, len(self.spec.skeleton)
-        dtype = np.dtype(self.spec.dtype)
-        return Targets(
-            root_heatmap=np.empty((n, h, w), dtype),
-            offsets=np.empty((n, k, 2, h, w), dtype),
-            count=np.empty((n, k, h, w), np.uint8),
-            ignore=np.empty((n, h, w), np.uint8),
-        )
+        dtypes: dict[str, Any] = {"root_heatmap": self.spec.dtype, "offsets": self.spec.dtype, "root_depth": np.float32}
+        shapes = self._shapes(n)
+        return Targets(**{name: np.empty(shape, dtypes.get(name, np.uint8)) for name, shape in shapes.items()})
 
-    def encode(self, people: People) -> Targets:
+    def encode(self, people: People, camera: Camera | None = None) -> Targets:
         """Return the targets of one image.
 
         Parameters
         ----------
         people : People
-            In input px (already moved by the letterbox); D = 2.
+            In input px (already moved by the letterbox).
+        camera : Camera, optional
+            Of the input (moved by the letterbox too); needed when the spec has 3 dims and somebody has depth.
 
         Returns
         -------
@@ -139,82 +95,94 @@ class Codec:
         Raises
         ------
         SpecError
-            The people have another number of joints or axes than the spec.
+            The people have another number of joints or axes than the spec, or depth but no camera.
         """
-        return self.encode_batch([people]).at(0)
+        return self.encode_batch([people], cameras=[camera]).at(0)
 
-    def encode_batch(self, people: Sequence[People] | PeopleBatch, out: Targets | None = None) -> Targets:
+    def encode_batch(
+        self,
+        people: Sequence[People] | PeopleBatch,
+        out: Targets | None = None,
+        cameras: Sequence[Camera | None] | None = None,
+    ) -> Targets:
         """Return the targets of N images; ``out`` (from `empty_targets`) is overwritten in full and returned.
 
         Raises
         ------
         SpecError
-            People or ``out`` do not fit the spec.
+            People or ``out`` do not fit the spec, or somebody has depth without a camera.
         """
-        if not isinstance(people, PeopleBatch):
-            people = pad_people(people, max([1, *map(len, people)]), len(self.spec.skeleton), self.spec.dims)
-        self._check_people(people.joints)
-        n = len(people.number)
+        rows = self._rows(people, cameras)
+        n = len(rows.number)
         out = self.empty_targets(n) if out is None else out
         self._check_targets(out, n)
-        if out.count is None or out.ignore is None:
-            raise SpecError("out must hold count and ignore; take it from empty_targets")
+        missing = [name for name in self._shapes(0) if getattr(out, name) is None]
+        if missing:
+            raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
-        heatmap = np.empty(out.root_heatmap.shape, np.float32) if narrow else out.root_heatmap
-        offsets = np.empty(out.offsets.shape, np.float32) if narrow else out.offsets
-        torso, parents, order = self._tree
+        wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
         batch.encode_rows(
-            *(people.joints, people.visible, people.area, people.bbox, people.ignore, people.number.astype(np.int64)),
-            *(torso, parents, order, self._rules),
-            *(heatmap, offsets, out.count, out.ignore),
+            rows, self._tree, self._rules, self._maps(out._replace(root_heatmap=wide[0], offsets=wide[1]))
         )
         if narrow:
-            out.root_heatmap[...], out.offsets[...] = heatmap, offsets
+            out.root_heatmap[...], out.offsets[...] = wide
         return out
 
-    def decode(self, targets: Targets) -> People:
+    def decode(self, targets: Targets, camera: Camera | None = None) -> People:
         """Return the people of one image's maps, best first; see `decode_batch`."""
-        return self.decode_batch(targets.at(None))[0]
+        return self.decode_batch(targets.at(None), None if camera is None else [camera])[0]
 
-    def decode_batch(self, targets: Targets) -> list[People]:
+    def decode_batch(self, targets: Targets, cameras: Sequence[Camera] | None = None) -> list[People]:
         """Return the people of N images' maps, in input px, best first.
 
         Parameters
         ----------
         targets : Targets
-            With a leading (N,); any float dtype; only root_heatmap, offsets and, when known, count are read.
+            With a leading (N,); any float dtype. Read are root_heatmap, offsets, root_depth in 3D, count when known.
+        cameras : sequence of Camera, optional
+            Of the inputs; needed when the spec has 3 dims.
 
         Returns
         -------
         list of People
-            ``score`` is the heatmap at the peak; a joint is visible = 1, or 0 where count says nothing was encoded.
+            ``score`` is the heatmap at the peak; a joint is visible = 1, or 0 where count says nothing was encoded. In
+            3D joints are (x px, y px, z cm), which `Camera.unproject` turns into cm, of people who ``have_depth``.
 
         Raises
         ------
         SpecError
-            Maps that do not fit the spec.
+            Maps that do not fit the spec, or 3 dims without root_depth or cameras.
         """
-        return [people for people, _ in self.decode_with_cells(targets)]
+        return [people for people, _ in self.decode_with_cells(targets, cameras)]
 
-    def decode_with_cells(self, targets: Targets) -> list[tuple[People, NDArray[np.int64]]]:
+    def decode_with_cells(
+        self, targets: Targets, cameras: Sequence[Camera] | None = None
+    ) -> list[tuple[People, NDArray[np.int64]]]:
         """Return what `decode_batch` does, each with its peaks' cells (P, 2) as (u, v)."""
-        n, k, most = len(targets.root_heatmap), len(self.spec.skeleton), self.spec.max_people
+        found = self.decode_tables(targets, cameras)
+        return [(found.people(i), found.cells[i, :p]) for i, p in enumerate(found.number.tolist())]
+
+    def decode_tables(self, targets: Targets, cameras: Sequence[Camera] | None = None) -> Decoded:
+        """Return what `decode_batch` does as padded tables: no object a person or an image, for whole data sets."""
+        n, k, most, dims = len(targets.root_heatmap), len(self.spec.skeleton), self.spec.max_people, self.spec.dims
         self._check_targets(targets, n)
-        cells, number = np.empty((n, most, 2), np.int64), np.empty(n, np.int64)
-        scores = np.empty((n, most), np.float32)
-        joints, visible = np.empty((n, most, k, 2), np.float32), np.empty((n, most, k), np.uint8)
-        count = np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else np.ascontiguousarray(targets.count)
-        _, parents, order = self._tree
-        batch.decode_rows(
-            np.ascontiguousarray(targets.root_heatmap, np.float32),
-            np.ascontiguousarray(targets.offsets, np.float32),
-            *(count, parents, order, self._rules, self.spec.threshold, self.spec.nms),
-            *(cells, scores, joints, visible, number),
+        if dims == 3 and (targets.root_depth is None or cameras is None):
+            raise SpecError("3D targets decode by root_depth and a camera an image: pass both, or use a spec of dims 2")
+        f_px = self._focal_px(cameras, n)
+        found = Decoded(
+            number=np.zeros(n, np.int64),
+            joints=np.zeros((n, most, k, dims), np.float32),
+            visible=np.zeros((n, most, k), np.uint8),
+            score=np.zeros((n, most), np.float32),
+            has_depth=np.zeros((n, most), np.bool_),
+            cells=np.zeros((n, most, 2), np.int64),
         )
-        found = []
-        for i, p in enumerate(number.tolist()):
-            people = People.of(joints[i, :p], visible[i, :p], score=scores[i, :p], ignore=np.zeros(p, np.bool_))
-            found.append((people, cells[i, :p]))
+        wide = [np.ascontiguousarray(maps, np.float32) for maps in targets[:2]]
+        maps = self._maps(targets._replace(root_heatmap=wide[0], offsets=wide[1]))
+        batch.decode_rows(
+            *(maps, f_px, self._tree, self._rules, self.spec.threshold, self.spec.nms),
+            *(found.number, found.cells, found.score, found.joints, found.visible, found.has_depth),
+        )
         return found
 
     def reads(self, people: People, slack_cell: float = 0.0) -> Reads:
@@ -233,34 +201,80 @@ class Codec:
         SpecError
             The people do not fit the spec.
         """
-        self._check_people(people.joints)
         p, k = people.visible.shape
+        rows = self._rows([replace(people, has_depth=np.zeros(p, np.bool_))], None)  # depth moves no read
         out = Reads(
             *(np.empty((p, 2), np.float64), np.empty(p, np.bool_), np.empty((p, k), np.bool_)),
             np.zeros((p, k, 2), np.int64),
             *(np.empty((p, k), np.bool_) for _ in range(3)),
         )
-        (torso, parents, order), (height, width) = self._tree, self.spec.map_hw
         batch.collide_rows(
-            people.joints, people.visible, people.bbox_xywh, people.ignore, torso, parents, order, self._rules,
-            height, width, slack_cell, out.roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path,
+            rows, self._tree, self._rules, *self.spec.map_hw, slack_cell,
+            out.roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path,
         )  # fmt: skip
         return out
 
-    def warm_up(self) -> None:
-        """Compile (or load from the cache) every kernel: once in the parent, before workers start."""
-        self.decode(self.encode(People.empty(len(self.spec.skeleton))))
-        self.reads(People.empty(len(self.spec.skeleton)))
+    def warm_up(self, *, decode: bool = True) -> None:
+        """Compile (or load from the cache) every kernel: once in the parent, before workers start.
 
-    def _check_people(self, joints: NDArray[np.float32]) -> None:
+        Parameters
+        ----------
+        decode : bool
+            False: the encoder alone, nearly half the time.
+        """
+        nobody = People.empty(len(self.spec.skeleton), self.spec.dims)
+        targets = self.encode(nobody)
+        if decode:
+            self.decode_tables(targets.at(None), [Camera(np.eye(3), np.zeros(5), np.eye(3), np.zeros(3))])
+            self.reads(nobody)
+
+    def _rows(self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None) -> tables.Rows:
+        """Return people as kernels take them; everybody who has depth must have a camera."""
         wanted = (len(self.spec.skeleton), self.spec.dims)
-        if joints.shape[-2:] != wanted:
-            raise SpecError(f"people have (joints, axes) {joints.shape[-2:]}, the spec says {wanted}")
+        if not isinstance(people, PeopleBatch):
+            people = pad_people(people, max([1, *map(len, people)]), *wanted)
+        n, found = len(people.number), people.joints.shape[-2:]
+        if found != wanted:
+            raise SpecError(f"people have (joints, axes) {found}, the spec says {wanted}")
+        deep = self.spec.dims == 3 and people.has_depth.any(axis=1)
+        blind = deep & np.array([camera is None for camera in cameras or [None] * n])
+        if np.any(blind):
+            raise SpecError(
+                f"row {int(np.argmax(blind))} has people with depth, but no camera: "
+                "pass the camera of its input, or use dims 2"
+            )
+        return tables.Rows(
+            *(people.number.astype(np.int64), people.joints, people.visible, people.area, people.bbox),
+            *(people.ignore, people.has_depth, self._focal_px(cameras, n)),
+        )
+
+    def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
+        """Return the focal length of each of n cameras, 1 where there is none."""
+        if cameras is None:
+            return np.ones(n)
+        if len(cameras) != n:
+            raise SpecError(f"{n} images need {n} cameras, got {len(cameras)}")
+        return np.array([1.0 if camera is None else camera.f_px for camera in cameras], np.float64)
+
+    def _shapes(self, n: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every array of targets of n rows."""
+        (h, w), k = self.spec.map_hw, len(self.spec.skeleton)
+        shapes = {"root_heatmap": (n, h, w), "offsets": (n, k, self.spec.dims, h, w), "count": (n, k, h, w)}
+        flat = {**shapes, "ignore": (n, h, w)}
+        return flat if self.spec.dims == 2 else {**flat, "root_depth": (n, h, w), "count_z": (n, k, h, w)}
+
+    def _maps(self, targets: Targets) -> tables.Maps:
+        """Return targets as kernels take them: arrays without cells stand for what is None."""
+        n, k = targets.offsets.shape[:2]
+        none = {"count": (n, 0, 0, 0), "ignore": (n, 0, 0), "root_depth": (n, 0, 0), "count_z": (n, k, 0, 0)}
+        arrays = []
+        for name, array in targets._asdict().items():
+            dtype = np.uint8 if name in ("count", "ignore", "count_z") else np.float32
+            arrays.append(np.empty(none[name], dtype) if array is None else array)
+        return tables.Maps(*arrays)
 
     def _check_targets(self, targets: Targets, n: int) -> None:
-        (h, w), k = self.spec.map_hw, len(self.spec.skeleton)
-        shapes = {"root_heatmap": (n, h, w), "offsets": (n, k, 2, h, w), "count": (n, k, h, w), "ignore": (n, h, w)}
-        for name, shape in shapes.items():
+        for name, shape in self._shapes(n).items():
             array = getattr(targets, name)
             if array is not None and array.shape != shape:
                 raise SpecError(f"targets.{name} must be {shape}, got {array.shape}")

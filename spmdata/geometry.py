@@ -20,6 +20,9 @@ from spmdata.errors import SpecError
 
 Float64 = NDArray[np.float64]
 
+#: Steps of Newton's method that undistort a point: about six do, more only close to where the distortion turns back.
+UNDISTORT_STEPS = 30
+
 
 def cell_origin_px(stride: int) -> float:
     """Return the input pixel on which cell 0 is centred, ``(stride - 1) / 2``."""
@@ -161,7 +164,7 @@ def letterbox(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A calibrated camera: ``X_cam = R X + t`` in cm, distorted, then projected by K.
+    """A calibrated camera: ``X_cam = R X + t`` in cm, divided by z, distorted, then mapped to px by K.
 
     Parameters
     ----------
@@ -196,3 +199,61 @@ class Camera:
         """Return the camera of the image after an affine: ``K <- A3 @ K``, skew kept, distortion untouched."""
         affine3 = np.concatenate([affine.matrix, [[0.0, 0.0, 1.0]]])
         return Camera(affine3 @ self.K, self.dist, self.R, self.t)
+
+    @property
+    def f_px(self) -> float:
+        """Focal length of the image at hand, ``sqrt(|det K[:2, :2]|)``: it grows with the image as people in it do."""
+        return float(abs(np.linalg.det(self.K[:2, :2])) ** 0.5)
+
+    def project(self, points_cm: ArrayLike) -> Float64:
+        """Map points (..., 3) in the camera's frame to pixels (..., 2).
+
+        nan where the camera sees nothing: behind it, and so far aside that the radial distortion turns back (such
+        points would fold into the image).
+        """
+        points = np.asarray(points_cm, np.float64)
+        z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
+        x, y = points[..., 0] / z, points[..., 1] / z
+        seen = x * x + y * y < self._turning_point()
+        xy, _ = self._distort(np.where(seen, x, np.nan), np.where(seen, y, np.nan))
+        return xy @ self.K[:2, :2].T + self.K[:2, 2]
+
+    def unproject(self, points_px: ArrayLike, z_cm: ArrayLike) -> Float64:
+        """Map pixels (..., 2) at depths (...) to points (..., 3) in the camera's frame, in cm: `project`'s inverse.
+
+        Undistorted by Newton's method; nan where no point in front of the distortion's turn has this pixel.
+        """
+        ahead = (np.asarray(points_px, np.float64) - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+        x, y = ahead[..., 0], ahead[..., 1]
+        with np.errstate(all="ignore"):  # a pixel that no ray reaches wanders off
+            for _ in range(UNDISTORT_STEPS):
+                distorted, (xx, xy, yy) = self._distort(x, y)
+                dx, dy = np.moveaxis(distorted - ahead, -1, 0)
+                det = xx * yy - xy * xy
+                x, y = x - (yy * dx - xy * dy) / det, y - (xx * dy - xy * dx) / det
+            off = np.abs(self._distort(x, y)[0] - ahead).max(-1)
+            found = (off < 1e-9) & (x * x + y * y < self._turning_point())
+        ray = np.where(found[..., None], np.stack([x, y, np.ones_like(x)], -1), np.nan)
+        return np.asarray(ray * np.asarray(z_cm, np.float64)[..., None])
+
+    def _distort(self, x: Float64, y: Float64) -> tuple[Float64, tuple[Float64, Float64, Float64]]:
+        """Distort normalised coordinates; also the symmetric Jacobian as (dx'/dx, dx'/dy = dy'/dx, dy'/dy).
+
+        The tangential terms take the undistorted x and y in both axes, as in OpenCV's documentation.
+        """
+        k1, k2, p1, p2, k3 = self.dist.tolist()
+        q = x * x + y * y
+        radial, slope = 1 + q * (k1 + q * (k2 + q * k3)), k1 + q * (2 * k2 + q * 3 * k3)
+        distorted = np.stack(
+            [x * radial + 2 * p1 * x * y + p2 * (q + 2 * x * x), y * radial + p1 * (q + 2 * y * y) + 2 * p2 * x * y], -1
+        )
+        across = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
+        xx = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+        return distorted, (xx, across, radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x)
+
+    def _turning_point(self) -> float:
+        """Return the squared radius from which on the radial polynomial falls; inf when it never does."""
+        k1, k2, _, _, k3 = self.dist.tolist()
+        roots = np.roots([7 * k3, 5 * k2, 3 * k1, 1])
+        turns = roots.real[(abs(roots.imag) < 1e-9) & (roots.real > 0)]
+        return float(turns.min(initial=np.inf))

@@ -1,4 +1,4 @@
-"""The people of many rows as padded tables: what kernels take and what ``people/*`` of a store holds.
+"""The people of many rows as padded tables: what kernels take and give, and what ``people/*`` of a store holds.
 
 Letters: n rows; P most people of one row; K joints; D axes.
 """
@@ -6,6 +6,7 @@ Letters: n rows; P most people of one row; K joints; D axes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,40 @@ class PeopleBatch(NamedTuple):
         return {f"people/{name}": getattr(self, name) for name in self._fields}
 
 
+class Decoded(NamedTuple):
+    """People found in n rows, best first, padded with zeros to P each.
+
+    Attributes
+    ----------
+    number : (n,) int64
+        How many people each row has.
+    joints : (n, P, K, D) float32
+        Input px (and cm for z).
+    visible : (n, P, K) uint8
+        1, or 0 where the targets are known to say nothing.
+    score : (n, P) float32
+        The heatmap at the peak.
+    has_depth : (n, P) bool
+        The targets hold a depth at the peak.
+    cells : (n, P, 2) int64
+        The peak as (u, v).
+    """
+
+    number: NDArray[np.int64]
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    has_depth: NDArray[np.bool_]
+    cells: NDArray[np.int64]
+
+    def people(self, index: int) -> People:
+        """Return the people of one row without padding."""
+        p = int(self.number[index])
+        joints, visible, score = self.joints[index, :p], self.visible[index, :p], self.score[index, :p]
+        found = People.of(joints, visible, score=score)
+        return found if joints.shape[2] == 2 else replace(found, has_depth=self.has_depth[index, :p])
+
+
 #: Column of `People` for each field of `PeopleBatch` whose name differs.
 COLUMNS = {"bbox": "bbox_xywh"}
 
@@ -88,7 +123,12 @@ def pad_people(rows: Sequence[People], max_people: int, n_joints: int, dims: int
         column = COLUMNS.get(name, name)
         columns[name] = np.zeros((len(rows), max_people, *shapes.get(column, ())), DTYPES[column])
     for i, people in enumerate(rows):
-        if len(people) > max_people or people.joints.shape[1:] != (n_joints, dims):
+        if people.joints.shape[2] != dims:
+            raise SpecError(
+                f"row {i} has joints of {people.joints.shape[2]} axes where {dims} are wanted: "
+                f"use a spec of dims {people.joints.shape[2]}, or another source"
+            )
+        if len(people) > max_people or people.joints.shape[1] != n_joints:
             raise SpecError(
                 f"row {i} has people (P, K, D) {people.joints.shape}, at most ({max_people}, {n_joints}, {dims}) fit"
             )

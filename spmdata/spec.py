@@ -75,7 +75,7 @@ class TargetSpec:
     dtype : {"float32", "float16"}
         dtype of the stored heatmap and offsets.
     dims : {2, 3}
-        2; 3 is not supported yet.
+        Axes of a joint: (x, y) in px, or (x, y, z) with z in cm in the camera's frame.
     nms : {1, 3, 5, 7}
         Decode: side of the peak window in cells.
     max_people : int
@@ -130,8 +130,6 @@ class TargetSpec:
             listed = f"{', '.join(map(str, choices[:-1]))} or {choices[-1]}"
             _demand(_is_int(getattr(self, name)) and getattr(self, name) in choices, name, listed, getattr(self, name))
         _demand(_is_int(self.max_people) and 1 <= self.max_people <= 1000, "max_people", "1 to 1000", self.max_people)
-        if self.dims == 3:
-            raise SpecError("dims 3 is not supported yet: 3D targets come with the 3D sources; use dims 2")
         self._check_size()
         self._check_root()
 

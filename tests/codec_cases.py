@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import naive
+from spmdata.geometry import Camera
 from spmdata.people import People
 from spmdata.skeleton import ROOT, Skeleton
 from spmdata.skeletons import COCO17
@@ -20,6 +21,15 @@ SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.sampled_from([12, 9, 13, 5, 2, 1])  # cells
 #: Sizes in cells, and what each is when measured in input px.
 TAUS = {"squared": (7, 2, 10, 1, 0.25, 0), "radius": (2.5, 4, 1, 0.5, 0), "square": (2, 3, 1, 0.5, 0)}
+
+
+#: Takes every picture of people with depth; of it targets know the focal length alone.
+CAMERA = Camera(
+    np.array([[900.0, 2, 30], [0, 1100, 20], [0, 0, 1]]),
+    np.array([-0.28, 0.17, -1e-3, 6e-4, -0.04]),
+    np.eye(3),
+    np.zeros(3),
+)
 
 
 class Case(NamedTuple):
@@ -53,6 +63,15 @@ def conventions(spec: TargetSpec) -> naive.Conventions:
         max_people=spec.max_people,
         threshold=spec.threshold,
     )
+
+
+def with_depth(people: People, rng: np.random.Generator, share: float = 0.7, snap_cm: float = 0) -> People:
+    """Return 2D people with a third axis, 1 to 6 m away; a share of them have depth, to the others z means nothing."""
+    P, K, _ = people.joints.shape
+    z = rng.uniform(100, 600, (P, 1)) + rng.normal(0, 30, (P, K))
+    z = np.round(z / snap_cm) * snap_cm if snap_cm else z
+    joints = np.concatenate([people.joints, z[..., None]], axis=2)
+    return replace(people, joints=joints, has_depth=np.asarray(rng.random(P) < share))
 
 
 def rows(people: People) -> naive.Rows:
@@ -123,6 +142,7 @@ def specs(draw: st.DrawFn, /, **fixed: Any) -> TargetSpec:
         "norm": draw(st.sampled_from(["diagonal", "none"])),
         "input_hw": (draw(SIZES) * stride, draw(SIZES) * stride),
         "stride": stride,
+        "dims": draw(st.sampled_from([3, 2])),
         "nms": draw(st.sampled_from([5, 3, 1, 7])),
         "max_people": draw(st.sampled_from([30, 2])),
         "threshold": draw(st.sampled_from([0.1, 0.01])),
@@ -150,13 +170,14 @@ def crowds(draw: st.DrawFn, spec: TargetSpec, snap_px: float | None = None) -> P
         joints = np.round((joints - origin) / snap) * snap + origin
         corner, side = np.round(corner / snap) * snap, np.round(side / snap) * snap
     visible = (rng.random((P, K)) < labelled) * rng.integers(1, 3, (P, K))
-    return People.of(
+    people = People.of(
         joints,
         visible,
         area=rng.integers(1, 4, P) * 100.0,
         bbox_xywh=np.concatenate([corner, side], axis=1),
         ignore=rng.random(P) < ignored,
     )
+    return people if spec.dims == 2 else with_depth(people, rng, snap_cm=1 / 16 if snap else 0)
 
 
 def exact_means(spec: TargetSpec, people: People) -> People:
@@ -201,4 +222,5 @@ def separated(draw: st.DrawFn) -> Case:
     joints = (corner + rng.uniform(margin, tile - margin, (P, K, 2))) * stride
     visible = rng.random((P, K)) < (1.0 if spec.missing_parent == "drop" else draw(st.sampled_from([1.0, 0.6])))
     visible[~visible.any(axis=1)] = True
-    return Case(spec, People.of(joints, visible.astype(np.uint8) * 2))
+    people = People.of(joints, visible.astype(np.uint8) * 2)
+    return Case(spec, people if spec.dims == 2 else with_depth(people, rng))

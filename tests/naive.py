@@ -2,7 +2,7 @@
 
 It imports nothing of the package, so that a mistake has to be made twice to pass unseen.
 
-Letters: P people, p a person; K joints, k a joint, j its nearest labelled ancestor, x a position; D axes;
+Letters: P people, p a person; K joints, k a joint, j its nearest labelled ancestor, x a position; D axes; f focal px;
 H, W cells of a map, v a row, u a column; s stride in px; r a root; a an anchor, N the cells round it that
 carry a vector; C the root heatmap; Z the norm of the offsets; d a distance in cells. Points are (x, y).
 """
@@ -21,7 +21,7 @@ UInt8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 Cell = tuple[int, int]  # (u, v)
 Decoded = tuple[list[Cell], Float64, UInt8]
-ROOT, D = -1, 2
+ROOT = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,16 @@ class Person(NamedTuple):
     """One person who gets targets, in cells; the area in px squared."""
 
     p: int
-    x: Float64  # (K, D)
+    x: Float64  # (K, 2)
     labelled: Bool  # (K,)
-    r: Float64  # (D,)
+    r: Float64  # (2,)
     area: float
 
 
 class Link(NamedTuple):
-    """One joint's vectors round an anchor: ``tip - cell``, or ``fixed`` when there is no tip."""
+    """One joint's vectors of person p round an anchor: ``tip - cell``, or ``fixed`` when there is no tip."""
 
+    p: int
     a: tuple[float, float]
     tip: Float64 | None
     fixed: Float64
@@ -88,15 +89,20 @@ def anchor_of(c: Conventions, person: Person, k: int) -> tuple[int, tuple[float,
     return j, clamp(c, person.r if j == ROOT or c.anchor == "root" else person.x[j])
 
 
+def root_joints(c: Conventions, labelled: Bool) -> list[int]:
+    """Return the joints whose mean is the root; of a box's root the depth alone is their mean."""
+    everything = [k for k in range(len(c.parents)) if labelled[k]]
+    wanted = {"mean": everything, "bbox": everything, "torso": c.torso}.get(str(c.root), [c.root])
+    return [k for k in everything if k in wanted] or everything
+
+
 def root_px(c: Conventions, joints_px: Float64, labelled: Bool, box_xywh: Float64) -> Float64:
     """Return the root in px of a person who has a labelled joint."""
     if c.root == "bbox":
         x, y, w, h = box_xywh  # in pixel edges
         return np.array([x + w / 2 - 0.5, y + h / 2 - 0.5])
-    everything = [k for k in range(len(c.parents)) if labelled[k]]
-    wanted = {"mean": everything, "torso": c.torso}.get(str(c.root), [c.root])
-    chosen = [k for k in everything if k in wanted] or everything
-    return np.asarray(joints_px[chosen].sum(axis=0) / len(chosen))
+    chosen = root_joints(c, labelled)
+    return np.asarray(joints_px[chosen, :2].sum(axis=0) / len(chosen))
 
 
 def crowd_of(c: Conventions, people: Rows) -> list[Person]:
@@ -107,22 +113,22 @@ def crowd_of(c: Conventions, people: Rows) -> list[Person]:
         if seen.any() and not ignored:
             r = (root_px(c, joints_px, seen > 0, box_xywh) - shift) / c.stride
             if nearest(r) == nearest(clamp(c, r)):
-                crowd.append(Person(p, (joints_px - shift) / c.stride, seen > 0, r, area_px))
+                crowd.append(Person(p, (joints_px[:, :2] - shift) / c.stride, seen > 0, r, area_px))
     return crowd
 
 
 def link_of(c: Conventions, person: Person, k: int) -> Link | None:
     """Return where the vectors of joint k of a person lie and what they are; None for no vectors."""
-    _, x, labelled, _, area = person
+    p, x, labelled, _, area = person
     j, a = anchor_of(c, person, k)
     if not labelled[k]:
         leads_on = any(labelled[i] and k in ancestors(c, i) for i in range(len(labelled)))
-        return Link(a, None, np.zeros(D), area) if c.missing_parent == "stay" and leads_on else None
+        return Link(p, a, None, np.zeros(2), area) if c.missing_parent == "stay" and leads_on else None
     if c.missing_parent == "drop" and j != c.parents[k]:
         return None
     if c.anchor == "root" and j != ROOT:
-        return Link(a, None, x[k] - x[j], area)
-    return Link(a, x[k], np.zeros(D), area)
+        return Link(p, a, None, x[k] - x[j], area)
+    return Link(p, a, x[k], np.zeros(2), area)
 
 
 def covers(c: Conventions, link: Link, cell: Cell) -> bool:
@@ -146,10 +152,10 @@ def winners(c: Conventions, links: list[Link], u: int, v: int) -> list[Link]:
 
 
 def encode(c: Conventions, people: Rows) -> tuple[Float64, Float64, UInt8, UInt8]:
-    """Return root heatmap (H, W), offsets (K, D, H, W), count (K, H, W) and ignore (H, W)."""
+    """Return root heatmap (H, W), offsets (K, 2, H, W), count (K, H, W) and ignore (H, W)."""
     crowd, K, s = crowd_of(c, people), len(c.parents), c.stride
     Z = math.sqrt(c.map_hw[0] ** 2 + c.map_hw[1] ** 2) if c.norm == "diagonal" else 1.0
-    heatmap, offsets = np.zeros(c.map_hw), np.zeros((K, D, *c.map_hw))
+    heatmap, offsets = np.zeros(c.map_hw), np.zeros((K, 2, *c.map_hw))
     count, ignored = np.zeros((K, *c.map_hw), np.uint8), np.zeros(c.map_hw, np.uint8)
     sigma = c.sigma / (c.stride if c.unit == "input_px" else 1)
     for v, u in np.ndindex(c.map_hw):
@@ -173,6 +179,33 @@ def encode(c: Conventions, people: Rows) -> tuple[Float64, Float64, UInt8, UInt8
     return heatmap, offsets, count, ignored
 
 
+def encode_depth(c: Conventions, people: Rows, has_depth: ArrayLike, f_px: float) -> tuple[Float64, UInt8, Float64]:
+    """Return the third axis of the offsets (K, H, W), count_z (K, H, W) and root_depth (H, W).
+
+    dz to the ancestor that x and y hang from, in m; the winners of a cell who have depth are averaged.
+    """
+    crowd, K, known = crowd_of(c, people), len(c.parents), np.asarray(has_depth, bool)
+    z_cm = np.asarray(people[0], np.float64)[..., 2]
+    dz, count_z, root_depth = np.zeros((K, *c.map_hw)), np.zeros((K, *c.map_hw), np.uint8), np.zeros(c.map_hw)
+    z_root = {person.p: z_cm[person.p, root_joints(c, person.labelled)].mean() for person in crowd}
+    for k in range(K):
+        links = {person.p: link for person in crowd if (link := link_of(c, person, k))}
+        step_m = dict.fromkeys(links, 0.0)  # what a joint that is not labelled keeps
+        for person in crowd:
+            if person.labelled[k]:
+                j, _ = anchor_of(c, person, k)
+                step_m[person.p] = (z_cm[person.p, k] - (z_root[person.p] if j == ROOT else z_cm[person.p, j])) / 100
+        for v, u in np.ndindex(c.map_hw):
+            won = [step_m[link.p] for link in winners(c, list(links.values()), u, v) if known[link.p]]
+            dz[k, v, u] = sum(won) / max(len(won), 1)
+            count_z[k, v, u] = len(won)
+    roots = [Link(person.p, clamp(c, person.r), None, np.zeros(2), person.area) for person in crowd]
+    for v, u in np.ndindex(c.map_hw):
+        won = [z_root[link.p] / f_px for link in winners(c, roots, u, v) if known[link.p]]
+        root_depth[v, u] = sum(won) / max(len(won), 1)
+    return dz, count_z, root_depth
+
+
 def peaks(c: Conventions, heatmap: ArrayLike) -> list[Cell]:
     """Return the local maxima of at least the threshold, best first, equal ones in scan order."""
     C, n, found = np.asarray(heatmap, np.float64), c.nms // 2, []
@@ -185,18 +218,30 @@ def peaks(c: Conventions, heatmap: ArrayLike) -> list[Cell]:
     return sorted(found, key=lambda cell: -float(C[cell[1], cell[0]]))[: c.max_people]
 
 
-def decode(c: Conventions, heatmap: ArrayLike, offsets: ArrayLike, count: ArrayLike) -> Decoded:
-    """Return the people's root cells, joints (P, K, D) in input px and visible (P, K)."""
+def decode(
+    c: Conventions,
+    heatmap: ArrayLike,
+    offsets: ArrayLike,
+    count: ArrayLike,
+    root_depth: ArrayLike | None = None,
+    f_px: float = 1.0,
+) -> Decoded:
+    """Return the people's root cells, joints (P, K, D) in input px (and cm) and visible (P, K)."""
     roots, vectors, K = peaks(c, heatmap), np.asarray(offsets, np.float64), len(c.parents)
     Z = math.sqrt(c.map_hw[0] ** 2 + c.map_hw[1] ** 2) if c.norm == "diagonal" else 1.0
-    joints, visible = np.zeros((len(roots), K, D)), np.zeros((len(roots), K), np.uint8)
+    joints = np.zeros((len(roots), K, vectors.shape[1]))
+    visible = np.zeros((len(roots), K), np.uint8)
     for p, peak in enumerate(roots):
         estimate = {ROOT: np.array(peak, np.float64)}
+        z_cm = {ROOT: 0.0 if root_depth is None else float(np.asarray(root_depth)[peak[1], peak[0]]) * f_px}
         for k in sorted(range(K), key=lambda k: len(ancestors(c, k))):
             start = estimate[c.parents[k]]
             u, v = peak if c.anchor == "root" else nearest(clamp(c, start))
-            estimate[k] = (start if c.anchor == "root" else np.array([u, v])) + Z * vectors[k, :, v, u]
-            joints[p, k] = estimate[k] * c.stride + (c.stride - 1) / 2
+            estimate[k] = (start if c.anchor == "root" else np.array([u, v])) + Z * vectors[k, :2, v, u]
+            joints[p, k, :2] = estimate[k] * c.stride + (c.stride - 1) / 2
+            if root_depth is not None:
+                z_cm[k] = z_cm[c.parents[k]] + 100 * vectors[k, 2, v, u]
+                joints[p, k, 2] = z_cm[k]
             visible[p, k] = np.asarray(count)[k, v, u] > 0
     return roots, joints, visible
 

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec_cases import Case, cases, crowds, exact_cases, exact_means, separated, specs
+from codec_cases import CAMERA, Case, cases, crowds, exact_cases, exact_means, separated, specs
 from spmdata.codec import Codec, Targets
 from spmdata.errors import SpecError
 from spmdata.geometry import Affine
@@ -45,26 +45,31 @@ def concatenate(one: People, other: People) -> People:
 
 
 def mirrored(targets: Targets, flip: tuple[int, ...]) -> Maps:
-    """Return the maps of the mirror image: columns reversed, dx negated, mirror pairs swapped."""
-    heatmap, offsets, count, ignore = maps(targets._replace(offsets=targets.offsets.copy()))
+    """Return the maps of the mirror image: columns reversed, dx negated, mirror pairs swapped; no depth changes."""
+    heatmap, offsets, count, ignore, *deep = maps(targets._replace(offsets=targets.offsets.copy()))
     np.negative(offsets[:, 0], out=offsets[:, 0])
-    swap = list(flip)
-    return heatmap[..., ::-1], offsets[swap, ..., ::-1], count[swap, ..., ::-1], ignore[..., ::-1]
+    by_joint, swap = [offsets, count, *deep[1:]], list(flip)
+    offsets, count, *count_z = (array[swap, ..., ::-1] for array in by_joint)
+    return heatmap[..., ::-1], offsets, count, ignore[..., ::-1], *(array[..., ::-1] for array in deep[:1]), *count_z
 
 
 @settings(max_examples=150, deadline=None)
 @given(separated())
 def test_round_trip(case: Case) -> None:
-    """Separated people come back to 1e-3 px along any tree; invisible is what nothing was encoded for."""
+    """Separated people come back to 1e-3 px and 0.01 cm along any tree; invisible is what nothing was encoded for."""
     spec, people = case
     codec = Codec(spec)
-    targets = codec.encode(people)
-    ((found, cells),) = codec.decode_with_cells(targets.at(None))
+    targets = codec.encode(people, CAMERA)
+    ((found, cells),) = codec.decode_with_cells(targets.at(None), [CAMERA])
     assert len(found) == len(people)
     for p, root in enumerate(codec.reads(people).roots):
         i = int(np.abs(cells - root).max(axis=1).argmin())
         labelled = people.visible[p] > 0
-        np.testing.assert_allclose(found.joints[i][labelled], people.joints[p][labelled], rtol=0, atol=1e-3)
+        joints, wanted = found.joints[i][labelled], people.joints[p][labelled]
+        np.testing.assert_allclose(joints[:, :2], wanted[:, :2], rtol=0, atol=1e-3)
+        assert found.has_depth[i] == people.has_depth[p]
+        if people.has_depth[p]:
+            np.testing.assert_allclose(joints[:, 2], wanted[:, 2], rtol=0, atol=0.01)
         assert found.visible[i][labelled].all()
         if spec.missing_parent != "stay":
             assert not found.visible[i][~labelled].any()
@@ -80,7 +85,8 @@ def test_mirror(case: Case) -> None:
     for name in DTYPES:
         np.testing.assert_array_equal(getattr(flipped.flip(skeleton, width_px), name), getattr(people, name))
     assume(not ((codec.reads(people).roots + 0.5) % 1 == 0).any())  # floor(x + 0.5) has no mirror there
-    assert_same(maps(codec.encode(flipped)), mirrored(codec.encode(people), skeleton.flip))
+    camera = CAMERA.transform(Affine.flip(width_px))
+    assert_same(maps(codec.encode(flipped, camera)), mirrored(codec.encode(people, CAMERA), skeleton.flip))
 
 
 @settings(max_examples=60, deadline=None)
@@ -89,12 +95,12 @@ def test_shift(spec: TargetSpec, data: st.DataObject, du: int, dv: int) -> None:
     """Away from the borders, people moved by whole strides move their maps by as many cells."""
     people = exact_means(spec, data.draw(crowds(spec, snap_px=1 / 16)))
     people = people.transform(Affine(np.array([[0.25, 0, 72], [0, 0.25, 72]])))
-    people = replace(people, joints=people.joints.clip(72, 120))
+    people = replace(people, joints=np.concatenate([people.joints[..., :2].clip(72, 120), people.joints[..., 2:]], 2))
     moved = people.transform(Affine(np.array([[1, 0, du * 8], [0, 1, dv * 8]])))
     was = np.s_[..., max(0, -dv) : 24 - max(0, dv), max(0, -du) : 24 - max(0, du)]
     now = np.s_[..., max(0, dv) : 24 - max(0, -dv), max(0, du) : 24 - max(0, -du)]
     codec = Codec(spec)
-    found, wanted = maps(codec.encode(moved)), maps(codec.encode(people))
+    found, wanted = maps(codec.encode(moved, CAMERA)), maps(codec.encode(people, CAMERA))
     assert_same(tuple(array[now] for array in found), tuple(array[was] for array in wanted))
 
 
@@ -103,7 +109,8 @@ def test_shift(spec: TargetSpec, data: st.DataObject, du: int, dv: int) -> None:
 def test_order_of_people(case: Case, random: Random) -> None:
     spec, people = case
     order = random.sample(range(len(people)), len(people))
-    assert_same(maps(Codec(spec).encode(select(people, order))), maps(Codec(spec).encode(people)))
+    codec = Codec(spec)
+    assert_same(maps(codec.encode(select(people, order), CAMERA)), maps(codec.encode(people, CAMERA)))
 
 
 @settings(max_examples=100, deadline=None)
@@ -113,14 +120,16 @@ def test_neighbour_changes_only_its_own_cells(case: Case, data: st.DataObject) -
     spec, one = case
     other = data.draw(crowds(spec))
     codec = Codec(spec)
-    both, first, second = (codec.encode(people) for people in (concatenate(one, other), one, other))
+    both, first, second = (codec.encode(people, CAMERA) for people in (concatenate(one, other), one, other))
     for alone, absent in ((first, second), (second, first)):
         assert alone.count is not None
         assert absent.count is not None
         assert both.count is not None
         free = absent.count == 0
         np.testing.assert_array_equal(both.count[free], alone.count[free])
-        for d in range(2):
+        if spec.dims == 3:
+            np.testing.assert_array_equal(np.asarray(both.count_z)[free], np.asarray(alone.count_z)[free])
+        for d in range(spec.dims):
             np.testing.assert_array_equal(both.offsets[:, d][free], alone.offsets[:, d][free])
     np.testing.assert_array_equal(both.root_heatmap, np.maximum(first.root_heatmap, second.root_heatmap))
     boxes = np.maximum(*(np.asarray(targets.ignore) for targets in (first, second)))
@@ -133,7 +142,7 @@ def test_flat_is_a_star(case: Case) -> None:
     spec, people = case
     star = replace(spec, skeleton=spec.skeleton.star())
     flat = replace(spec, hierarchical=False)
-    assert_same(maps(Codec(flat).encode(people)), maps(Codec(star).encode(people)))
+    assert_same(maps(Codec(flat).encode(people, CAMERA)), maps(Codec(star).encode(people, CAMERA)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -142,20 +151,23 @@ def test_batch_equals_singles_and_overwrites_buffers(data: st.DataObject, dtype:
     spec = data.draw(specs(dtype=dtype))
     codec = Codec(spec)
     images = [data.draw(crowds(spec)) for _ in range(3)]
-    singles = [codec.encode(people) for people in images]
+    cameras = [CAMERA.transform(Affine(np.diag([scale, scale, 1])[:2])) for scale in (0.5, 1, 3)]
+    singles = [codec.encode(people, camera) for people, camera in zip(images, cameras, strict=True)]
     wanted = tuple(np.stack(column) for column in zip(*map(maps, singles), strict=True))
-    assert_same(maps(codec.encode_batch(images)), wanted)
-    assert_same(maps(codec.encode_batch(pad_people(images, 7, len(spec.skeleton)))), wanted)
+    assert_same(maps(codec.encode_batch(images, cameras=cameras)), wanted)
+    padded = pad_people(images, 7, len(spec.skeleton), spec.dims)
+    assert_same(maps(codec.encode_batch(padded, cameras=cameras)), wanted)
 
-    kept = codec.encode_batch(images)
+    kept = codec.encode_batch(images, cameras=cameras)
     for array in maps(kept):
         array.fill(np.nan if array.dtype.kind == "f" else 255)
-    for batch in ([images[2], images[0], images[1]], images):
-        assert all(x is y for x, y in zip(codec.encode_batch(batch, out=kept), kept, strict=True))
+    for order in ([2, 0, 1], [0, 1, 2]):
+        batch = codec.encode_batch([images[i] for i in order], kept, [cameras[i] for i in order])
+        assert all(x is y for x, y in zip(batch, kept, strict=True))
     assert_same(maps(kept), wanted)
 
-    for found, single in zip(codec.decode_batch(kept), singles, strict=True):
-        alone = codec.decode(single)
+    for found, single, camera in zip(codec.decode_batch(kept, cameras), singles, cameras, strict=True):
+        alone = codec.decode(single, camera)
         for name in DTYPES:
             np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
 
@@ -165,10 +177,10 @@ def test_batch_equals_singles_and_overwrites_buffers(data: st.DataObject, dtype:
 def test_codec_pickles(case: Case) -> None:
     spec, people = case
     codec = Codec(spec)
-    wanted = maps(codec.encode(people))
+    wanted = maps(codec.encode(people, CAMERA))
     again = pickle.loads(pickle.dumps(codec))
     assert again.spec == spec
-    assert_same(maps(again.encode(people)), wanted)
+    assert_same(maps(again.encode(people, CAMERA)), wanted)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import naive
-from codec_cases import SEEDS, Case, cases, conventions, crowds, rows, specs
+from codec_cases import CAMERA, SEEDS, Case, cases, conventions, crowds, rows, specs
 from spmdata.codec import Codec, Targets
 from spmdata.people import People
 from spmdata.spec import TargetSpec
@@ -31,28 +31,35 @@ def assert_close(found: NDArray[np.floating], wanted: NDArray[np.floating], atol
 
 
 def assert_decodes_alike(spec: TargetSpec, targets: Targets) -> None:
-    heatmap, offsets, count, *_ = targets
+    heatmap, offsets, count, _, root_depth, _ = targets
     assert count is not None
-    cells, joints, visible = naive.decode(conventions(spec), heatmap, offsets, count)
-    ((found, found_cells),) = Codec(spec).decode_with_cells(targets.at(None))
+    cells, joints, visible = naive.decode(conventions(spec), heatmap, offsets, count, root_depth, CAMERA.f_px)
+    ((found, found_cells),) = Codec(spec).decode_with_cells(targets.at(None), [CAMERA])
     assert found_cells.tolist() == [list(cell) for cell in cells]
     assert_close(found.joints, np.where(visible[..., None] > 0, joints, 0), 1e-4)
     np.testing.assert_array_equal(found.visible, visible)
     np.testing.assert_array_equal(found.score, [heatmap[v, u] for u, v in cells])
+    if root_depth is not None:
+        np.testing.assert_array_equal(found.has_depth, [root_depth[v, u] > 0 for u, v in cells])
 
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
 def test_encode_equals_reference(case: Case) -> None:
     spec, people = case
-    found = Codec(spec).encode(people)
-    heatmap, offsets, count, ignore = naive.encode(conventions(spec), rows(people))
+    c, found = conventions(spec), Codec(spec).encode(people, CAMERA)
+    heatmap, offsets, count, ignore = naive.encode(c, rows(people))
     np.testing.assert_array_equal(found.count, count)
     np.testing.assert_array_equal(found.ignore, ignore)
+    if spec.dims == 3:
+        dz, count_z, root_depth = naive.encode_depth(c, rows(people), people.has_depth, CAMERA.f_px)
+        np.testing.assert_array_equal(found.count_z, count_z)
+        assert_close(np.asarray(found.root_depth), root_depth, 2e-7 * max(1, np.abs(root_depth).max()))
+        assert_close(found.offsets[:, 2], dz, 2e-7 * max(1, np.abs(dz).max()))
     # Far from home a vector is long, and so is float32's step.
     longest = max(1.0, float(np.abs(offsets).max(initial=0)) / (1.0 if spec.norm == "diagonal" else 20))
     assert_close(found.root_heatmap, heatmap, 2e-7)
-    assert_close(found.offsets, offsets, offsets_tolerance(spec) * longest)
+    assert_close(found.offsets[:, :2], offsets, offsets_tolerance(spec) * longest)
     assert found.root_heatmap.dtype == found.offsets.dtype == np.float32
 
 
@@ -60,8 +67,11 @@ def test_encode_equals_reference(case: Case) -> None:
 @given(cases(dtype="float16"))
 def test_float16_is_the_nearest(case: Case) -> None:
     spec, people = case
-    found = Codec(spec).encode(people)
-    heatmap, offsets, count, _ = naive.encode(conventions(spec), rows(people))
+    c, found = conventions(spec), Codec(spec).encode(people, CAMERA)
+    heatmap, offsets, count, _ = naive.encode(c, rows(people))
+    if spec.dims == 3:
+        dz, _, _ = naive.encode_depth(c, rows(people), people.has_depth, CAMERA.f_px)
+        offsets = np.concatenate([offsets, dz[:, None]], axis=1)
     for half, exact in ((found.root_heatmap, heatmap), (found.offsets, offsets)):
         assert half.dtype == np.float16
         bound = 0.5 * np.spacing(np.abs(exact).astype(np.float16)).astype(np.float64) + offsets_tolerance(spec)
@@ -94,7 +104,7 @@ def test_reads_equal_reference(case: Case) -> None:
 @given(cases())
 def test_decode_of_targets_equals_reference(case: Case) -> None:
     spec, people = case
-    assert_decodes_alike(spec, Codec(spec).encode(people))
+    assert_decodes_alike(spec, Codec(spec).encode(people, CAMERA))
 
 
 @settings(max_examples=100, deadline=None)
@@ -105,9 +115,10 @@ def test_decode_of_any_maps_equals_reference(spec: TargetSpec, seed: int, levels
     rng = np.random.default_rng(seed)
     heatmap = (rng.integers(0, levels + 1, (H, W)) / levels).astype(np.float32)
     reach = 0.2 if spec.norm == "diagonal" else 4.0
-    offsets = rng.normal(0, reach, (K, 2, H, W)).astype(np.float32)
+    offsets = rng.normal(0, reach, (K, spec.dims, H, W)).astype(np.float32)
     count = rng.integers(0, 2, (K, H, W)).astype(np.uint8)
-    assert_decodes_alike(spec, Targets(heatmap, offsets, count, np.zeros((H, W), np.uint8), None, None))
+    root_depth = rng.normal(0.2, 0.3, (H, W)).astype(np.float32) if spec.dims == 3 else None
+    assert_decodes_alike(spec, Targets(heatmap, offsets, count, root_depth=root_depth))
 
 
 @settings(max_examples=100, deadline=None)
@@ -116,8 +127,8 @@ def test_what_does_not_collide_decodes_exactly(data: st.DataObject, spec: Target
     """In any crowd: a joint whose reads no other person covers, below a peak on its root's cell."""
     people = data.draw(crowds(spec, snap_px=0))
     c, codec = conventions(spec), Codec(spec)
-    targets = codec.encode(people)
-    found = codec.decode(targets)
+    targets = codec.encode(people, CAMERA)
+    found = codec.decode(targets, CAMERA)
     roots = naive.peaks(c, targets.root_heatmap)
     _, collides = naive.collisions(c, rows(people))
     for person in naive.crowd_of(c, rows(people)):
@@ -128,7 +139,7 @@ def test_what_does_not_collide_decodes_exactly(data: st.DataObject, spec: Target
             dropped = spec.missing_parent == "drop" and not person.labelled[naive.ancestors(c, k)].all()
             if person.labelled[k] and not collides[person.p, k] and not dropped:
                 note(f"person {person.p} joint {k}")
-                assert_close(joints[k], people.joints[person.p, k].astype(np.float64), 1e-3)
+                assert_close(joints[k, :2], people.joints[person.p, k, :2].astype(np.float64), 1e-3)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,3 +103,63 @@ def test_a_camera_moves_with_the_image() -> None:
     np.testing.assert_allclose(moved[:2] / moved[2], affine.apply(before))
     with pytest.raises(SpecError, match="camera dist"):
         Camera(K, np.zeros(4), np.eye(3), np.zeros(3))
+
+
+K_SKEWED = np.array([[1400.0, 3.0, 950.0], [0, 1390.0, 560.0], [0, 0, 1]])
+#: HD cameras of a dome, one with a pincushion, one without distortion.
+DISTORTIONS = [
+    (-0.286227, 0.183082, -4.29815e-05, 0.000644874, -0.0479635),
+    (-0.222445, 0.199192, 0.002, -0.003, 0.0238445),
+    (0.1, 0.02, -0.001, 0.0005, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+]
+
+
+def pinhole(camera: Camera, point: list[float]) -> list[float]:
+    """Project one point by the textbook, in scalars, from polar coordinates."""
+    k1, k2, p1, p2, k3 = camera.dist
+    x, y = point[0] / point[2], point[1] / point[2]
+    r, angle = math.hypot(x, y), math.atan2(y, x)
+    long = r + k1 * r**3 + k2 * r**5 + k3 * r**7
+    xd = long * math.cos(angle) + r * r * (p1 * math.sin(2 * angle) + p2 * (2 + math.cos(2 * angle)))
+    yd = long * math.sin(angle) + r * r * (p1 * (2 - math.cos(2 * angle)) + p2 * math.sin(2 * angle))
+    (fx, skew, cx), (_, fy, cy), _ = camera.K
+    return [fx * xd + skew * yd + cx, fy * yd + cy]
+
+
+def camera_of(dist: tuple[float, ...]) -> Camera:
+    return Camera(K_SKEWED, np.array(dist), np.eye(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("dist", DISTORTIONS)
+def test_project_is_the_textbook_and_unproject_its_inverse(dist: tuple[float, ...]) -> None:
+    camera = camera_of(dist)
+    z = np.random.default_rng(0).uniform(50, 500, 300)
+    points = np.random.default_rng(1).uniform(-0.6, 0.6, (300, 3)) * z[:, None]
+    points[:, 2] = z
+    px = camera.project(points)
+    np.testing.assert_allclose(px, [pinhole(camera, point) for point in points.tolist()], atol=1e-9)
+    np.testing.assert_allclose(camera.unproject(px, z), points, atol=1e-7)
+    assert camera.project(points.reshape(30, 10, 3)).shape == (30, 10, 2)
+
+
+@pytest.mark.parametrize("dist", DISTORTIONS)
+def test_a_moved_camera_sees_the_moved_image(dist: tuple[float, ...]) -> None:
+    camera = camera_of(dist)
+    affine = Affine(np.array([[0.3, -0.2, 40.0], [0.1, 0.5, -7.0]]))
+    points = np.array([[10.0, -50.0, 200.0], [-90.0, 60.0, 300.0]])
+    moved = camera.transform(affine)
+    np.testing.assert_allclose(moved.project(points), affine.apply(camera.project(points)))
+    np.testing.assert_allclose(moved.unproject(affine.apply(camera.project(points)), points[:, 2]), points)
+    assert moved.f_px == pytest.approx(camera.f_px * affine.area_scale**0.5)
+    assert camera.f_px == pytest.approx((1400 * 1390) ** 0.5)
+
+
+def test_what_a_camera_cannot_see_is_nan() -> None:
+    camera = camera_of((-0.3, 0.0, 0.0, 0.0, 0.0))  # r - 0.3 r^3 turns at r = 1.054, where it is 0.703
+    points = np.array([[1.05, 0, 1], [1.06, 0, 1], [0, 0, -1], [0, 0, 0]])
+    assert np.isnan(camera.project(points)).any(-1).tolist() == [False, True, True, True]
+    px = [[950 + 1400 * r, 560.0] for r in (0.70, 0.71, 100.0)]
+    found = camera.unproject(px, 1.0)
+    assert np.isnan(found).any(-1).tolist() == [False, True, True]
+    np.testing.assert_allclose(found[0, 0] - 0.3 * found[0, 0] ** 3, 0.70)

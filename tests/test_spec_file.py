@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from codec_cases import specs
 from spmdata.errors import SpecError, StoreError
 from spmdata.skeletons import COCO17
 from spmdata.spec import PRESETS, TargetSpec
-from spmdata.spec_file import read_spec, write_spec
+from spmdata.spec_file import KEYS, read_spec, write_spec
 
 
 @pytest.fixture
@@ -85,6 +87,25 @@ def test_changes_win_over_the_file_and_the_file_over_its_preset(
 ) -> None:
     path.write_text(text)
     assert read_spec(path, COCO17, **changes) == TargetSpec(**wanted)
+
+
+def test_every_example_of_the_documentation_is_read(path: Path) -> None:
+    page = Path(__file__).resolve().parents[1] / "docs/conventions.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    read = []
+    for block in blocks:
+        path.write_text(block)
+        read.append(read_spec(path, COCO17))
+    sharp = TargetSpec(overlap="nearest", hierarchical=True, input_hw=(384, 512), sigma=2.5, nms=3)
+    assert read == [sharp, TargetSpec()]  # the second is said to be every default
+    assert set(tomllib.loads(blocks[1])) == set(KEYS)
+
+
+def test_the_documentation_has_a_section_for_every_field() -> None:
+    page = Path(__file__).resolve().parents[1] / "docs/conventions.md"
+    headings = " ".join(re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert [key for key in KEYS if f"`{key}`" not in headings] == []
 
 
 @pytest.mark.parametrize("name", PRESETS)

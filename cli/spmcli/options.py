@@ -79,7 +79,7 @@ class SkeletonType(click.ParamType["Skeleton"]):
 def reads_annotations(function: F) -> F:
     """Add the options that say which annotations to read: keywords of `open_source`."""
     for option in (
-        click.option("--seed", type=int, help="synthetic: which people.  [default: 0]"),
+        click.option("--seed", type=click.IntRange(0), help="synthetic: which people.  [default: 0]"),
         click.option("--skeleton", type=SkeletonType(),
                      help="Joints of the annotations, such as crowdpose14.  [default: the source's own]"),
         click.option("--split", help="Split of the data set.  [default: train2017 for coco]"),

@@ -22,7 +22,7 @@ SAID = ("hierarchical", "input_hw", "stride")
 @click.command("prepare")
 @click.argument("source")
 @reads_annotations
-@click.option("--rows", type=int, help="synthetic: images to draw.  [default: 1000]")
+@click.option("--rows", type=click.IntRange(1), help="synthetic: images to draw.  [default: 1000]")
 @click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
@@ -31,7 +31,7 @@ SAID = ("hierarchical", "input_hw", "stride")
 @click.option(
     "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
 )
-@click.option("--workers", type=int, help="Shards written at once.  [default: every core]")
+@click.option("--workers", type=click.IntRange(1), help="Shards written at once.  [default: every core]")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used.")
 @click.option("--force", is_flag=True, help="Rename a store made by other settings aside.")
 @click.option("--take-over", is_flag=True, help="Take a lock that a run on another host left behind.")

@@ -76,8 +76,8 @@ class SweepType(click.ParamType["Axis"]):
     help="What to try of one field, such as stride=2,4,8 or tau=squared:7,radius:4; may be repeated.  "
     "[default: input_hw, stride, tau, overlap, root, missing_parent and nms, each at its usual values]",
 )
-@click.option("--rows", type=int, default=300, show_default=True, help="Images of the sample.")
-@click.option("--threads", type=int, help="Images encoded and decoded at once.  [default: every core]")
+@click.option("--rows", type=click.IntRange(1), default=300, show_default=True, help="Images of the sample.")
+@click.option("--threads", type=click.IntRange(1), help="Images encoded and decoded at once.  [default: every core]")
 @click.option("--out", type=PATH, default="spec.toml", show_default=True, help="TOML file for the pick; must be new.")
 @talking
 @click.pass_obj

@@ -1,6 +1,6 @@
 """Whole batches in one call: a numba call with many arrays costs microseconds, a row of targets not much more.
 
-Letters: N rows, P people (padded), K joints, H, W cells; n row, p person, k joint.
+Letters: N rows, P people (padded), K joints, D axes, H, W cells; n row, p person, k joint.
 """
 
 from __future__ import annotations
@@ -8,97 +8,79 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.heatmap import draw_ignore, draw_roots, root_points
+from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit
-from spmdata.kernels.offsets import draw_joint, resolve
+from spmdata.kernels.links import place_roots, resolve
+from spmdata.kernels.offsets import draw_joint, new_desk
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
-from spmdata.kernels.rules import NOTHING, Rules
+from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
+from spmdata.kernels.tables import Maps, Rows, Tree, new_links
 from spmdata.kernels.walk import walk
 
 
 @jit
-def encode_rows(
-    joints: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-    area: NDArray[np.float32],
-    bbox: NDArray[np.float32],
-    ignore: NDArray[np.bool_],
-    number: NDArray[np.int64],
-    torso: NDArray[np.bool_],
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
-    rules: Rules,
-    heatmap: NDArray[np.float32],
-    offsets: NDArray[np.float32],
-    count: NDArray[np.uint8],
-    ignored: NDArray[np.uint8],
-) -> None:
-    """Overwrite heatmap (N, H, W), offsets (N, K, 2, H, W), count (N, K, H, W), ignored (N, H, W).
-
-    joints (N, P, K, 2) in input px, visible (N, P, K), area (N, P), bbox (N, P, 4), ignore (N, P); number (N,) people.
-    """
-    height, width = heatmap.shape[1], heatmap.shape[2]
-    most, k_all = joints.shape[1], joints.shape[2]
-    roots, drawn = np.empty((most, 2), np.float64), np.empty(most, np.bool_)
-    anchors, targets = np.empty((most, k_all, 2), np.float64), np.empty((most, k_all, 2), np.float64)
-    modes = np.empty((most, k_all), np.uint8)
-    total, key = np.empty((height, width, 2), np.float64), np.empty((height, width), np.float64)
-    covering = np.zeros((height, width), np.int64)
-    for n in range(len(joints)):
-        p = number[n]
-        root_points(
-            *(joints[n, :p], visible[n, :p], bbox[n, :p], ignore[n, :p], torso, rules, height, width),
-            *(roots[:p], drawn[:p]),
-        )
-        draw_roots(heatmap[n], roots[:p], drawn[:p], rules)
-        draw_ignore(ignored[n], heatmap[n], visible[n, :p], bbox[n, :p], ignore[n, :p], rules)
-        resolve(
-            *(joints[n, :p], visible[n, :p], roots[:p], drawn[:p], parents, order, rules, height, width),
-            *(anchors[:p], targets[:p], modes[:p]),
-        )
+def encode_rows(people: Rows, tree: Tree, rules: Rules, maps: Maps) -> None:
+    """Overwrite the maps of N rows."""
+    height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
+    most, k_all = people.joints.shape[1], people.joints.shape[2]
+    links, desk = new_links(most, k_all), new_desk(most, height, width, rules)
+    spare, spare_z = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+    for n in range(len(people.joints)):
+        number, area, has_depth = people.number[n], people.area[n], people.has_depth[n]
+        place_roots(people, n, tree, rules, height, width, links)
+        draw_roots(maps.heatmap[n], number, links, rules)
+        draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules)
+        resolve(people, n, tree, rules, height, width, links)
+        units = np.array((rules.norm, rules.norm, CM_PER_M))
         for k in range(k_all):
-            draw_joint(
-                *(offsets[n, k], count[n, k], k, anchors[:p], targets[:p], modes[:p], area[n, :p], rules),
-                *(total, key, covering),
-            )
+            planes, count, count_z = maps.offsets[n, k], maps.count[n, k], maps.count_z[n, k]
+            planes[:] = 0  # joint by joint, so that the planes are still in cache when they are drawn on
+            count[:] = 0
+            count_z[:] = 0
+            draw_joint(planes, 0, count, count_z, k, number, links, area, has_depth, units, rules, desk)
+        if people.joints.shape[3] == 3:  # the root's depth is drawn like one more joint that has a third axis alone
+            units[2] = people.f_px[n]
+            maps.root_depth[n] = 0
+            plane = maps.root_depth[n : n + 1]
+            draw_joint(plane, 2, spare, spare_z, k_all, number, links, area, has_depth, units, rules, desk)
 
 
 @jit
 def decode_rows(
-    heatmap: NDArray[np.float32],
-    offsets: NDArray[np.float32],
-    count: NDArray[np.uint8],
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
+    maps: Maps,
+    f_px: NDArray[np.float64],
+    tree: Tree,
     rules: Rules,
     threshold: float,
     nms: int,
+    number: NDArray[np.int64],
     cells: NDArray[np.int64],
-    scores: NDArray[np.float32],
+    score: NDArray[np.float32],
     joints: NDArray[np.float32],
     visible: NDArray[np.uint8],
-    number: NDArray[np.int64],
+    has_depth: NDArray[np.bool_],
 ) -> None:
-    """Fill number (N,), cells (N, M, 2), scores (N, M), joints (N, M, K, 2) in input px and visible (N, M, K).
+    """Fill number (N,), cells (N, M, 2), score (N, M), joints (N, M, K, D), visible (N, M, K), has_depth (N, M).
 
-    ``count`` may be (N, 0, 0, 0): then every decoded joint is visible.
+    Of ``maps`` heatmap and offsets are read, root_depth in 3D, and count unless it is (N, 0, 0, 0): then every
+    decoded joint is visible.
     """
-    for n in range(len(heatmap)):
-        p = find_peaks(heatmap[n], threshold, nms, cells[n], scores[n])
-        number[n] = p
-        walk(offsets[n], count[n], cells[n, :p], parents, order, rules, joints[n], visible[n])
+    z_root = np.zeros(cells.shape[1], np.float64)
+    for n in range(len(number)):
+        number[n] = find_peaks(maps.heatmap[n], threshold, nms, cells[n], score[n])
+        if joints.shape[3] == 3:
+            for p in range(number[n]):
+                depth = maps.root_depth[n, cells[n, p, 1], cells[n, p, 0]]
+                z_root[p], has_depth[n, p] = depth * f_px[n], depth > 0
+        found = cells[n, : number[n]]
+        walk(maps.offsets[n], maps.count[n], found, z_root, tree, rules, joints[n], visible[n])
 
 
 @jit
 def collide_rows(
-    joints: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-    bbox: NDArray[np.float32],
-    ignore: NDArray[np.bool_],
-    torso: NDArray[np.bool_],
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
+    people: Rows,
+    tree: Tree,
     rules: Rules,
     height: int,
     width: int,
@@ -111,16 +93,10 @@ def collide_rows(
     direct: NDArray[np.bool_],
     path: NDArray[np.bool_],
 ) -> None:
-    """Fill roots (P, 2) in cells, drawn (P,), supervised (P, K), and what `collide` fills, for one image."""
-    p, k_all = joints.shape[0], joints.shape[1]
-    anchors, targets = np.zeros((p, k_all, 2), np.float64), np.zeros((p, k_all, 2), np.float64)
-    modes = np.zeros((p, k_all), np.uint8)
-    root_points(joints, visible, bbox, ignore, torso, rules, height, width, roots, drawn)
-    resolve(joints, visible, roots, drawn, parents, order, rules, height, width, anchors, targets, modes)
-    for i in range(p):
-        for k in range(k_all):
-            supervised[i, k] = modes[i, k] != NOTHING
-    collide(
-        *(visible, roots, drawn, parents, order, anchors, targets, modes, rules, height, width, slack),
-        *(cells, read, direct, path),
-    )
+    """Fill roots (P, 2) in cells, drawn (P,), supervised (P, K), and what `collide` fills, for the first row."""
+    links = new_links(people.joints.shape[1], people.joints.shape[2])
+    place_roots(people, 0, tree, rules, height, width, links)
+    resolve(people, 0, tree, rules, height, width, links)
+    roots[:], drawn[:] = links.roots[:, :2], links.drawn
+    supervised[:] = links.modes[:, :-1] != NOTHING
+    collide(people.visible[0], links, tree, rules, height, width, slack, cells, read, direct, path)

@@ -1,6 +1,6 @@
-"""Where persons are: root points, their Gaussians, and the regions that say nothing.
+"""Where persons are: the Gaussians round their roots, and the regions that say nothing.
 
-Letters: p person, k joint, v row, u column of cells. Points are (x, y); float64 throughout, float32 in the maps.
+Letters: H, W cells; p person, k joint, v row, u column. float64 throughout, float32 in the maps.
 """
 
 from __future__ import annotations
@@ -11,111 +11,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.kernels.jit import jit
-from spmdata.kernels.rules import ROOT_BBOX, ROOT_JOINT, ROOT_TORSO, Rules
+from spmdata.kernels.links import to_cell
+from spmdata.kernels.rules import Rules
+from spmdata.kernels.tables import Links, Rows
 
 
 @jit
-def root_points(
-    joints: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-    bbox: NDArray[np.float32],
-    ignore: NDArray[np.bool_],
-    torso: NDArray[np.bool_],
-    rules: Rules,
-    height: int,
-    width: int,
-    roots: NDArray[np.float64],
-    drawn: NDArray[np.bool_],
-) -> None:
-    """Fill ``roots`` (P, 2) in cells and ``drawn`` (P,): labelled, not ignored, root on the map.
+def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np.float64]) -> None:
+    """Fill values[first:last + 1] with ``exp(-(u - x)^2 / denominator)``, from the cell nearest x outwards.
 
-    joints (P, K, 2) in input px; visible (P, K); bbox (P, 4) in pixel-edge units; torso (K,).
+    Each value is the one before times a factor that itself shrinks by a constant factor: three exponentials instead of
+    one a cell. All factors are at most 1, the error grows with the square of the distance: 1e-12 at 128 cells.
     """
-    for p in range(len(joints)):
-        only_torso = False
-        if rules.root_rule == ROOT_TORSO:
-            for k in range(joints.shape[1]):
-                only_torso |= torso[k] and visible[p, k] > 0
-        x, y, n = 0.0, 0.0, 0
-        labelled = False
-        for k in range(joints.shape[1]):
-            if visible[p, k] > 0:
-                labelled = True
-                if (not only_torso or torso[k]) and (rules.root_rule != ROOT_JOINT or k == rules.root_joint):
-                    x += np.float64(joints[p, k, 0])
-                    y += np.float64(joints[p, k, 1])
-                    n += 1
-        if rules.root_rule == ROOT_JOINT and n == 0:
-            # The chosen joint is not labelled: fall back on the mean, as the torso rule does.
-            for k in range(joints.shape[1]):
-                if visible[p, k] > 0:
-                    x += np.float64(joints[p, k, 0])
-                    y += np.float64(joints[p, k, 1])
-                    n += 1
-        if rules.root_rule == ROOT_BBOX:
-            x = np.float64(bbox[p, 0]) + np.float64(bbox[p, 2]) / 2 - 0.5
-            y = np.float64(bbox[p, 1]) + np.float64(bbox[p, 3]) / 2 - 0.5
-        elif n > 0:
-            x /= n
-            y /= n
-        x = (x - rules.origin_px) / rules.stride
-        y = (y - rules.origin_px) / rules.stride
-        roots[p, 0], roots[p, 1] = x, y
-        on_map = 0 <= math.floor(x + 0.5) < width and 0 <= math.floor(y + 0.5) < height
-        drawn[p] = labelled and not ignore[p] and on_map
+    centre = math.floor(x + 0.5)
+    shrink = math.exp(-2 / denominator)
+    for side in (-1, 1):
+        value = math.exp(-(centre - x) * (centre - x) / denominator)
+        factor = math.exp(-(1 + 2 * side * (centre - x)) / denominator)
+        for u in range(centre, last + 1 if side > 0 else first - 1, side):
+            values[u] = value
+            value *= factor
+            factor *= shrink
 
 
 @jit
-def draw_roots(
-    heatmap: NDArray[np.float32], roots: NDArray[np.float64], drawn: NDArray[np.bool_], rules: Rules
-) -> None:
+def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules) -> None:
     """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``."""
     height, width = heatmap.shape
     heatmap[:] = 0
     reach = math.sqrt(rules.heat_cut) + 1.0 if rules.heat_cut < 1e12 else 1e6
-    across = np.empty(width, np.float64)
-    for p in range(len(roots)):
+    across, down, away = np.empty(width, np.float64), np.empty(height, np.float64), np.empty(width, np.float64)
+    roots, drawn = links.roots, links.drawn
+    for p in range(people):
         if not drawn[p]:
             continue
         x, y = roots[p, 0], roots[p, 1]
-        u0, u1 = max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach))
-        v0, v1 = max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach))
-        for u in range(u0, u1 + 1):
-            across[u] = math.exp(-(u - x) * (u - x) / rules.heat_denominator)
-        for v in range(v0, v1 + 1):
+        left, right = max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach))
+        top, bottom = max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach))
+        bell(x, rules.heat_denominator, left, right, across)
+        bell(y, rules.heat_denominator, top, bottom, down)
+        for u in range(left, right + 1):
+            away[u] = (u - x) * (u - x)
+        for v in range(top, bottom + 1):
             dv2 = (v - y) * (v - y)
-            down = math.exp(-dv2 / rules.heat_denominator)
-            for u in range(u0, u1 + 1):
-                if (u - x) * (u - x) + dv2 <= rules.heat_cut:
-                    heatmap[v, u] = max(heatmap[v, u], np.float32(down * across[u]))
+            for u in range(np.uint64(left), np.uint64(right + 1)):
+                if away[u] + dv2 <= rules.heat_cut:
+                    heatmap[v, u] = max(heatmap[v, u], np.float32(down[v] * across[u]))
 
 
 @jit
-def draw_ignore(
-    ignored: NDArray[np.uint8],
-    heatmap: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-    bbox: NDArray[np.float32],
-    ignore: NDArray[np.bool_],
-    rules: Rules,
-) -> None:
-    """Overwrite ``ignored`` (H, W): 1 in the boxes of crowds and unlabelled persons where no root is drawn.
+def draw_ignore(ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules) -> None:
+    """Overwrite ``ignore`` (H, W): 1 in the boxes of crowds and unlabelled persons where no root is drawn.
 
     A cell lies in a box when its centre does: ``x - 0.5 <= px < x + w - 0.5``.
     """
     height, width = heatmap.shape
-    ignored[:] = 0
-    for p in range(len(bbox)):
-        labelled = False
-        for k in range(visible.shape[1]):
-            labelled |= visible[p, k] > 0
-        if labelled and not ignore[p]:
+    ignore[:] = 0
+    for p in range(people.number[n]):
+        if not people.ignore[n, p] and people.visible[n, p].any():
             continue
-        x0 = (np.float64(bbox[p, 0]) - 0.5 - rules.origin_px) / rules.stride
-        y0 = (np.float64(bbox[p, 1]) - 0.5 - rules.origin_px) / rules.stride
-        x1 = (np.float64(bbox[p, 0]) + np.float64(bbox[p, 2]) - 0.5 - rules.origin_px) / rules.stride
-        y1 = (np.float64(bbox[p, 1]) + np.float64(bbox[p, 3]) - 0.5 - rules.origin_px) / rules.stride
+        x, y, w, h = people.bbox[n, p]
+        x0, x1 = to_cell(np.float64(x) - 0.5, rules), to_cell(np.float64(x) + np.float64(w) - 0.5, rules)
+        y0, y1 = to_cell(np.float64(y) - 0.5, rules), to_cell(np.float64(y) + np.float64(h) - 0.5, rules)
         for v in range(max(0, math.ceil(y0)), min(height, math.ceil(y1))):
             for u in range(max(0, math.ceil(x0)), min(width, math.ceil(x1))):
                 if heatmap[v, u] == 0:
-                    ignored[v, u] = 1
+                    ignore[v, u] = 1

@@ -1,141 +1,220 @@
-"""Vectors round each joint's parent: one loop for flat and hierarchical, every overlap rule.
+"""Vectors round each joint's parent: one loop for flat and hierarchical, 2D and 3D, every overlap rule.
 
-Letters: P people, K joints, H, W cells; p person, k joint, v row, u column. Lengths in cells, float64 until stored.
+The cells of one person on a row, the common case, are written at once. A row on which persons meet is written again
+from sums, which stay in the nearest cache.
+
+Letters: P people, K joints, D axes, H, W cells; p person, k joint, d axis, v row, u column. Lengths in cells, float64
+until stored. The loops over u are written for the compiler: unsigned, so that no index can count from the end, and all
+arrays in one loop; together with names of their own for arrays they are 3 times as fast as the plain form.
 """
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit
-from spmdata.kernels.rules import CONSTANT, DROP, NEAREST, NOTHING, SMALLEST, STAY, TOWARDS, Rules
+from spmdata.kernels.discs import reach_of, spread
+from spmdata.kernels.jit import jit, jit_inline
+from spmdata.kernels.rules import MEAN, NEAREST, NOTHING, TOWARDS, Rules
+from spmdata.kernels.tables import Links
 
 
-@jit
-def resolve(
-    joints: NDArray[np.float32],
-    visible: NDArray[np.uint8],
-    roots: NDArray[np.float64],
-    drawn: NDArray[np.bool_],
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
-    rules: Rules,
-    height: int,
-    width: int,
-    anchors: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    modes: NDArray[np.uint8],
-) -> None:
-    """Say for every joint what is drawn and round which point.
+class Desk(NamedTuple):
+    """Scratch for one joint after the other.
 
-    Fills anchors (P, K, 2), clamped to cell centres of the map; targets (P, K, 2): where a TOWARDS vector points, or
-    the CONSTANT itself; modes (P, K). A labelled joint whose parent is not hangs from its nearest labelled ancestor.
+    spans (P, R, 2): the columns of each person's neighbourhood, from row edges[p, 0] to edges[p, 1], for the anchor
+    placed (P, 2). persons (H, P), the first number (H,) of them: who is on a row, between the columns of hull (H, 2);
+    meeting (H,): some of them share a cell, or may. number and meeting are 0 between joints. sums (3, W), covering,
+    deep and key (W,): of one row.
     """
-    for p in range(len(joints)):
-        # An unlabelled joint is supervised under `stay` only when something labelled hangs below it.
-        below = np.zeros(len(parents), np.bool_)
-        for i in range(len(order) - 1, -1, -1):
-            k = order[i]
-            if parents[k] >= 0 and (visible[p, k] > 0 or below[k]):
-                below[parents[k]] = True
-        for k in range(len(parents)):
-            modes[p, k] = NOTHING
-            labelled = visible[p, k] > 0
-            stays = rules.missing_parent == STAY and not labelled and below[k]
-            if not drawn[p] or not (labelled or stays):
-                continue
-            a = parents[k]
-            if rules.missing_parent == DROP and a >= 0 and visible[p, a] == 0:
-                continue
-            while a >= 0 and visible[p, a] == 0:
-                a = parents[a]
-            ax, ay = roots[p, 0], roots[p, 1]
-            if a >= 0:
-                ax = (np.float64(joints[p, a, 0]) - rules.origin_px) / rules.stride
-                ay = (np.float64(joints[p, a, 1]) - rules.origin_px) / rules.stride
-            x = (np.float64(joints[p, k, 0]) - rules.origin_px) / rules.stride
-            y = (np.float64(joints[p, k, 1]) - rules.origin_px) / rules.stride
-            if not labelled:
-                modes[p, k] = CONSTANT
-                targets[p, k, 0], targets[p, k, 1] = 0.0, 0.0
-            elif rules.anchor_root and a >= 0:
-                modes[p, k] = CONSTANT
-                targets[p, k, 0], targets[p, k, 1] = x - ax, y - ay
-            else:
-                modes[p, k] = TOWARDS
-                targets[p, k, 0], targets[p, k, 1] = x, y
-            if rules.anchor_root:
-                ax, ay = roots[p, 0], roots[p, 1]
-            anchors[p, k, 0] = min(max(ax, 0.0), width - 1.0)
-            anchors[p, k, 1] = min(max(ay, 0.0), height - 1.0)
+
+    spans: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    placed: NDArray[np.float64]
+    persons: NDArray[np.int64]
+    number: NDArray[np.int64]
+    hull: NDArray[np.int64]
+    meeting: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+    covering: NDArray[np.float64]
+    deep: NDArray[np.float64]
+    key: NDArray[np.float64]
 
 
 @jit
-def covers(anchor_x: float, anchor_y: float, u: int, v: int, rules: Rules) -> bool:
-    """Return whether cell (u, v) belongs to the neighbourhood of an anchor; its nearest cell always does."""
-    du, dv = u - anchor_x, v - anchor_y
-    near = max(abs(du), abs(dv)) <= rules.tau if rules.square else du * du + dv * dv <= rules.tau
-    return near or (u == math.floor(anchor_x + 0.5) and v == math.floor(anchor_y + 0.5))
+def new_desk(people: int, height: int, width: int, rules: Rules) -> Desk:
+    """Return scratch for that many people on such a map."""
+    rows = min(height, 2 * int(reach_of(rules)) + 3)
+    return Desk(
+        np.empty((people, rows, 2), np.int64),
+        np.empty((people, 2), np.int64),
+        np.full((people, 2), np.nan),
+        np.empty((height, people), np.int64),
+        np.zeros(height, np.int64),
+        np.empty((height, 2), np.int64),
+        np.zeros(height, np.bool_),
+        np.empty((3, width), np.float64),
+        np.empty(width, np.float64),
+        np.empty(width, np.float64),
+        np.empty(width, np.float64),
+    )
 
 
 @jit
 def draw_joint(
-    offsets: NDArray[np.float32],
+    planes: NDArray[np.float32],
+    axis: int,
     count: NDArray[np.uint8],
+    count_z: NDArray[np.uint8],
     k: int,
-    anchors: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    modes: NDArray[np.uint8],
+    people: int,
+    links: Links,
     area: NDArray[np.float32],
+    has_depth: NDArray[np.bool_],
+    units: NDArray[np.float64],
     rules: Rules,
-    total: NDArray[np.float64],
-    key: NDArray[np.float64],
-    number: NDArray[np.int64],
+    desk: Desk,
 ) -> None:
-    """Overwrite joint k's offsets (2, H, W) and count (H, W).
+    """Draw joint k of a row's people on planes (D, H, W), count and count_z (H, W), all zero so far.
 
-    On a cell the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to
-    the anchor under ``nearest``, the area under ``smallest``; so exact ties are averaged whatever the rule, and the
-    order of people never matters. total (H, W, 2), key and number (H, W) are scratch; number is 0 before and after.
+    The first plane is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell the persons
+    of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor under
+    ``nearest``, the area under ``smallest``; so exact ties are averaged whatever the rule, and the order of people
+    never matters.
     """
     height, width = count.shape
-    offsets[:] = 0  # zeroed plane by plane, so that the plane is still in cache when it is drawn on
-    count[:] = 0
-    reach = max(rules.tau if rules.square else math.sqrt(rules.tau), 0.5) + 1e-6
-    for p in range(len(modes)):
+    # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
+    spans, edges, placed, persons, numbers, hull, meeting, sums, covering, deep, key = desk
+    _, _, anchors, tips, modes = links
+    axes = axis + len(planes)
+    lowest, highest = height, -1
+    for p in range(people):
         if modes[p, k] == NOTHING:
             continue
-        ax, ay = anchors[p, k, 0], anchors[p, k, 1]
-        tx, ty = targets[p, k, 0], targets[p, k, 1]
-        towards = 1.0 if modes[p, k] == TOWARDS else 0.0
-        for v in range(max(0, math.ceil(ay - reach)), min(height - 1, math.floor(ay + reach)) + 1):
-            for u in range(max(0, math.ceil(ax - reach)), min(width - 1, math.floor(ax + reach)) + 1):
-                if not covers(ax, ay, u, v, rules):
-                    continue
-                rank = 0.0
-                if rules.overlap == NEAREST:
-                    rank = (u - ax) * (u - ax) + (v - ay) * (v - ay)
-                elif rules.overlap == SMALLEST:
-                    rank = np.float64(area[p])
-                if number[v, u] == 0 or rank < key[v, u]:
-                    key[v, u], number[v, u] = rank, 0
-                    total[v, u, 0], total[v, u, 1] = 0.0, 0.0
-                if rank == key[v, u]:
-                    number[v, u] += 1
-                    total[v, u, 0] += tx - towards * u
-                    total[v, u, 1] += ty - towards * v
-    for p in range(len(modes)):
-        if modes[p, k] == NOTHING:
-            continue
-        ax, ay = anchors[p, k, 0], anchors[p, k, 1]
-        for v in range(max(0, math.ceil(ay - reach)), min(height - 1, math.floor(ay + reach)) + 1):
-            for u in range(max(0, math.ceil(ax - reach)), min(width - 1, math.floor(ax + reach)) + 1):
-                n = number[v, u]
-                if n > 0:
-                    offsets[0, v, u] = total[v, u, 0] / (n * rules.norm)
-                    offsets[1, v, u] = total[v, u, 1] / (n * rules.norm)
-                    count[v, u] = min(n, 255)
-                    number[v, u] = 0
+        x, y = anchors[p, k, 0], anchors[p, k, 1]
+        if x != placed[p, 0] or y != placed[p, 1]:
+            placed[p, 0], placed[p, 1] = x, y
+            edges[p, 0], edges[p, 1] = spread(x, y, height, width, rules, spans[p])
+        top, bottom = edges[p, 0], edges[p, 1]
+        lowest, highest = min(lowest, top), max(highest, bottom)
+        slope = 1.0 if modes[p, k] == TOWARDS else 0.0
+        for v in range(top, bottom + 1):
+            first, last, n = spans[p, v - top, 0], spans[p, v - top, 1], numbers[v]
+            if first > last:
+                continue
+            persons[v, n] = p
+            numbers[v] = n + 1
+            left, right = hull[v, 0], hull[v, 1]
+            if n > 0:
+                meeting[v] |= first <= right and left <= last
+            hull[v, 0] = first if n == 0 else min(left, first)
+            hull[v, 1] = last if n == 0 else max(right, last)
+            if not meeting[v]:
+                if axis == 0:
+                    tip_x, tip_y = tips[p, k, 0], tips[p, k, 1] - slope * v
+                    write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units)
+                if axes == 3 and has_depth[p]:
+                    write_deep(planes, count_z, v, first, last, tips[p, k, 2], units)
+    ranked, near = rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
+    for v in range(lowest, highest + 1):
+        if meeting[v]:
+            left, right = hull[v, 0], hull[v, 1]
+            for u in range(np.uint64(left), np.uint64(right + 1)):
+                sums[0, u], sums[1, u], sums[2, u] = 0.0, 0.0, 0.0
+                covering[u], deep[u], key[u] = 0.0, 0.0, np.inf
+            for i in range(numbers[v]):
+                p = persons[v, i]
+                first, last = spans[p, v - edges[p, 0], 0], spans[p, v - edges[p, 0], 1]
+                slope, depth = 1.0 if modes[p, k] == TOWARDS else 0.0, 1.0 if has_depth[p] else 0.0
+                tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1] - slope * v, depth * tips[p, k, 2]
+                if ranked:
+                    x, dv2 = anchors[p, k, 0], (v - anchors[p, k, 1]) * (v - anchors[p, k, 1])
+                    size = 0.0 if near > 0 else np.float64(area[p])
+                    claim(first, last, x, dv2, near, size, tip_x, slope, tip_y, tip_z, depth, sums, covering, deep, key)
+                else:
+                    add(first, last, tip_x, slope, tip_y, sums, covering)
+                    if axes == 3 and has_depth[p]:
+                        add_deep(first, last, tip_z, sums, deep)
+            if axis == 0:
+                settle_flat(planes, count, v, left, right, sums, covering, units)
+            if axes == 3:
+                settle_deep(planes, count_z, v, left, right, sums, deep, units)
+        numbers[v], meeting[v] = 0, False
+
+
+@jit_inline
+def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
+    """Write (x, y) of the only person on the columns first to last of row v."""
+    per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        count[v, u] = 1
+        planes[0, v, u] = (tip_x - slope * column) * per_x
+        planes[1, v, u] = value_y
+        column += 1.0
+
+
+@jit_inline
+def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
+    """Write z, the last plane, of the only person on a row."""
+    value = np.float32(tip_z * (1 / units[2]))
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        count_z[v, u] = 1
+        planes[len(planes) - 1, v, u] = value
+
+
+@jit_inline
+def add(first, last, tip_x, slope, tip_y, sums, covering):  # type: ignore[no-untyped-def]
+    """Add one person's (x, y)."""
+    column = np.float64(first)
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        covering[u] += 1.0
+        sums[0, u] += tip_x - slope * column
+        sums[1, u] += tip_y
+        column += 1.0
+
+
+@jit_inline
+def add_deep(first, last, tip_z, sums, deep):  # type: ignore[no-untyped-def]
+    """Add one person's z."""
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        deep[u] += 1.0
+        sums[2, u] += tip_z
+
+
+@jit_inline
+def claim(first, last, x, dv2, near, size, tip_x, slope, tip_y, tip_z, depth, sums, covering, deep, key):  # type: ignore[no-untyped-def]
+    """Add one person's vectors where nobody has a smaller key, in place of those of a greater one."""
+    column = np.float64(first)
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        rank = near * ((column - x) * (column - x) + dv2) + size
+        keep = 0.0 if rank < key[u] else 1.0
+        join = 1.0 if rank <= key[u] else 0.0
+        key[u] = min(rank, key[u])
+        covering[u] = keep * covering[u] + join
+        deep[u] = keep * deep[u] + join * depth
+        sums[0, u] = keep * sums[0, u] + join * (tip_x - slope * column)
+        sums[1, u] = keep * sums[1, u] + join * tip_y
+        sums[2, u] = keep * sums[2, u] + join * tip_z
+        column += 1.0
+
+
+@jit_inline
+def settle_flat(planes, count, v, left, right, sums, covering, units):  # type: ignore[no-untyped-def]
+    """Write the averages of (x, y) of a row; cells of nobody become 0 again."""
+    per_x, per_y = 1 / units[0], 1 / units[1]
+    for u in range(np.uint64(left), np.uint64(right + 1)):
+        share = 1 / max(covering[u], 1.0)
+        count[v, u] = np.int64(min(covering[u], 255.0))
+        planes[0, v, u] = sums[0, u] * share * per_x
+        planes[1, v, u] = sums[1, u] * share * per_y
+
+
+@jit_inline
+def settle_deep(planes, count_z, v, left, right, sums, deep, units):  # type: ignore[no-untyped-def]
+    """Write the averages of z of a row."""
+    per_z = 1 / units[2]
+    for u in range(np.uint64(left), np.uint64(right + 1)):
+        count_z[v, u] = np.int64(min(deep[u], 255.0))
+        planes[len(planes) - 1, v, u] = sums[2, u] * (1 / max(deep[u], 1.0)) * per_z

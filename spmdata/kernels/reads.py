@@ -10,21 +10,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.kernels.discs import covers
 from spmdata.kernels.jit import jit
-from spmdata.kernels.offsets import covers
 from spmdata.kernels.rules import NOTHING, TOWARDS, Rules
+from spmdata.kernels.tables import Links, Tree
 
 
 @jit
 def collide(
     visible: NDArray[np.uint8],
-    roots: NDArray[np.float64],
-    drawn: NDArray[np.bool_],
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
-    anchors: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    modes: NDArray[np.uint8],
+    links: Links,
+    tree: Tree,
     rules: Rules,
     height: int,
     width: int,
@@ -40,10 +36,11 @@ def collide(
     person covers a cell for that joint that the walk may read when the point it stands on is off by ``slack`` cells.
     ``path``: this read or one before it collides, or the joint was dropped.
     """
+    parents, order, modes, anchors = tree.parents, tree.order, links.modes, links.anchors
     stand = np.empty((len(parents), 2), np.float64)
     for p in range(len(visible)):
         read[p], direct[p], path[p] = False, False, False
-        if not drawn[p]:
+        if not links.drawn[p]:
             continue
         for i in range(len(order) - 1, -1, -1):
             k = order[i]
@@ -55,7 +52,7 @@ def collide(
             if not read[p, k]:
                 continue
             a = parents[k]
-            x, y = roots[p, 0], roots[p, 1]
+            x, y = links.roots[p, 0], links.roots[p, 1]
             if a >= 0 and not rules.anchor_root:
                 x, y = stand[a, 0], stand[a, 1]
             u = min(max(math.floor(x + 0.5), 0), width - 1)
@@ -63,7 +60,7 @@ def collide(
             cells[p, k, 0], cells[p, k, 1] = u, v
             stand[k, 0], stand[k, 1] = x, y  # an absent joint's map is zero here: the walk stays on the cell
             if modes[p, k] == TOWARDS:
-                stand[k, 0], stand[k, 1] = targets[p, k, 0], targets[p, k, 1]
+                stand[k, 0], stand[k, 1] = links.tips[p, k, 0], links.tips[p, k, 1]
             lost = visible[p, k] > 0 and modes[p, k] == NOTHING
             # Half-way between two cells the walk may read either: all that lie within the slack must be this person's.
             for i_u in range(2):

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-ROOT_MEAN, ROOT_BBOX, ROOT_TORSO, ROOT_JOINT = 0, 1, 2, 3
 REPARENT, STAY, DROP = 0, 1, 2
 MEAN, NEAREST, SMALLEST = 0, 1, 2
 
-#: How a joint of a person is drawn: not at all, `target - cell`, or the constant `target`.
+#: How a joint of a person is drawn: not at all, `tip - cell`, or the constant `tip`.
 NOTHING, TOWARDS, CONSTANT = 0, 1, 2
+
+#: Unit of the third axis of offsets: they are stored in metres, z is in cm.
+CM_PER_M = 100.0
 
 
 class Rules(NamedTuple):
     """Numbers of a spec; lengths in cells unless said.
 
-    ``tau`` limits d squared, or max(|du|, |dv|) when ``square``; ``heat_cut`` is the largest d squared that is drawn.
+    ``boxed``: the root is the centre of the box; ``tau`` limits d squared, or max(|du|, |dv|) when ``square``;
+    ``heat_cut`` is the largest d squared that is drawn.
     """
 
     stride: float
     origin_px: float
-    root_rule: int
-    root_joint: int
+    boxed: bool
     anchor_root: bool
     missing_parent: int
     overlap: int

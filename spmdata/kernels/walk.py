@@ -1,6 +1,6 @@
 """Follow the vectors from each root down the tree.
 
-Letters: P people, K joints, H, W cells; p person, k joint, v row, u column.
+Letters: P people, K joints, D axes, H, W cells; p person, k joint, a parent, v row, u column.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.kernels.jit import jit
-from spmdata.kernels.rules import Rules
+from spmdata.kernels.rules import CM_PER_M, Rules
+from spmdata.kernels.tables import Tree
 
 
 @jit
@@ -27,28 +28,29 @@ def walk(
     offsets: NDArray[np.float32],
     count: NDArray[np.uint8],
     cells: NDArray[np.int64],
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
+    z_root: NDArray[np.float64],
+    tree: Tree,
     rules: Rules,
     joints: NDArray[np.float32],
     visible: NDArray[np.uint8],
 ) -> None:
-    """Fill joints (P, K, 2) in input px and visible (P, K) of the persons whose peaks are ``cells`` (P, 2).
+    """Fill joints (P, K, D) in input px and cm, and visible (P, K), of the persons whose peaks are ``cells`` (P, 2).
 
-    Each joint's map (2, H, W) of ``offsets`` (K, 2, H, W) is read at the cell nearest its parent's estimate, or at
+    Each joint's map (D, H, W) of ``offsets`` (K, D, H, W) is read at the cell nearest its parent's estimate, or at
     the peak when anchors are roots. ``count`` (K, H, W) says what is supervised; (0, 0, 0) when it is not known.
+    z_root (P,) in cm is where the third axis starts.
     """
     height, width = offsets.shape[2], offsets.shape[3]
-    known = len(count) > 0
-    at = np.empty((len(parents), 2), np.float64)
+    known, deep = len(count) > 0, offsets.shape[1] == 3
+    at = np.empty((len(tree.parents), 3), np.float64)
     for p in range(len(cells)):
-        for i in range(len(order)):
-            k = order[i]
-            a = parents[k]
+        for i in range(len(tree.order)):
+            k = tree.order[i]
+            a = tree.parents[k]
             u, v = cells[p, 0], cells[p, 1]
-            x, y = float(u), float(v)
+            x, y, z = float(u), float(v), z_root[p]
             if a >= 0:
-                x, y = at[a, 0], at[a, 1]
+                x, y, z = at[a]
                 if not rules.anchor_root:
                     u, v = clamp_cell(x, width), clamp_cell(y, height)
                     x, y = float(u), float(v)
@@ -56,4 +58,7 @@ def walk(
             at[k, 1] = y + rules.norm * offsets[k, 1, v, u]
             joints[p, k, 0] = at[k, 0] * rules.stride + rules.origin_px
             joints[p, k, 1] = at[k, 1] * rules.stride + rules.origin_px
+            if deep:
+                at[k, 2] = z + CM_PER_M * offsets[k, 2, v, u]
+                joints[p, k, 2] = at[k, 2]
             visible[p, k] = 1 if not known or count[k, v, u] > 0 else 0

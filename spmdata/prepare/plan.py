@@ -107,13 +107,16 @@ def plan_store(
     Raises
     ------
     SpecError
-        Another skeleton than the source's, a path that ends in something else, no rows, images without a folder.
+        Another skeleton or number of axes than the source's, a path that ends in something else, no rows, images
+        without a folder.
     """
     path = Path(path)
     if path.suffix != ".zarr":
         raise SpecError(f"a store's name ends in .zarr, got {path.name!r}; try {path.with_suffix('.zarr').name!r}")
     if spec.skeleton != source.skeleton:
         raise SpecError(f"the spec is for {spec.skeleton.name}, the source has {source.skeleton.name}")
+    if len(source) and (axes := source[0].people.joints.shape[-1]) != spec.dims:
+        raise SpecError(f"dims must be {axes} for {source.info.name}, whose joints have {axes} axes, got {spec.dims}")
     if images and source.image_reader is None:
         raise SpecError("images are wanted, but the source cannot read any; name their folder, or leave images out")
     layout = StoreSpec(
@@ -140,7 +143,7 @@ def _estimate(source: Source, layout: StoreSpec) -> Estimate:
     row_seconds += (time.perf_counter() - start) / len(samples)
     if layout.maps:
         codec = Codec(spec)
-        codec.warm_up()
+        codec.warm_up(decode=False)
         start, packed = time.perf_counter(), 0
         for at in range(0, len(samples), BATCH_ROWS):
             batch = samples[at : at + BATCH_ROWS]

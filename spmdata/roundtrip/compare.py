@@ -139,7 +139,7 @@ def _match(
 def _slack_cell(codec: Codec, people: People) -> float:
     """Return how far rounding moves a point of the walk, or the peak of a Gaussian, at most, in cells."""
     spec = codec.spec
-    points, there = people.joints, people.labelled
+    points, there = people.joints[..., :2], people.labelled
     if spec.root == "bbox":  # whose centre need not lie among the joints
         centre = people.bbox_xywh[:, :2] + people.bbox_xywh[:, 2:] / 2
         points = np.concatenate([points, centre[:, None]], axis=1)
@@ -160,7 +160,7 @@ def _bounds_px(codec: Codec, people: People, roots: NDArray[np.float64], slack_c
     """
     spec, tree = codec.spec, codec.spec.tree
     levels, parents, last = np.array(tree.levels()), np.array(tree.parents), np.array(spec.map_hw[::-1]) - 1
-    here = px_to_cell(people.joints, spec.stride)
+    here = px_to_cell(people.joints[..., :2], spec.stride)
     low, high, error = here.copy(), here.copy(), np.zeros_like(here)
     for level in range(1, levels.max() + 1):
         k = np.flatnonzero(levels == level)
@@ -172,7 +172,7 @@ def _bounds_px(codec: Codec, people: People, roots: NDArray[np.float64], slack_c
         longest = np.maximum(np.abs(here[:, k] - first), np.abs(here[:, k] - final))
         error[:, k] = np.where(labelled, _half_step_cell(spec, longest), 0) + (error[:, a] if added_up else 0)
         low[:, k], high[:, k] = np.where(labelled, here[:, k], first), np.where(labelled, here[:, k], final)
-    decoded = np.spacing(np.abs(people.joints) + np.float32(1)) / 2  # float32 px
+    decoded = np.spacing(np.abs(people.joints[..., :2]) + np.float32(1)) / 2  # float32 px
     return np.asarray(np.linalg.norm(error * spec.stride + decoded, axis=-1), np.float64)
 
 

@@ -46,8 +46,8 @@ def every_value() -> Iterator[Any]:
             yield pytest.param(BASE.override(**{name: value}), name, id=f"{name}-{value}")
 
 
-def prepared(spm: Run, annotations: Path, *options: object) -> Store:
-    done = spm("prepare", "coco", "--annotations", annotations, "--no-images", "--scheduler", "sync", *options)
+def prepared(spm: Run, annotation_file: Path, *options: object) -> Store:
+    done = spm("prepare", "coco", "--annotations", annotation_file, "--no-images", "--scheduler", "sync", *options)
     assert done.code == 0, done.err
     return open_store("coco.zarr")
 
@@ -68,14 +68,14 @@ def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def annotation_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_coco(tmp_path_factory.mktemp("conventions"), 6)
 
 
 @pytest.mark.parametrize(("spec", "name"), list(every_value()))
-def test_every_value_makes_a_good_store(spm: Run, annotations: Path, spec: TargetSpec, name: str) -> None:
+def test_every_value_makes_a_good_store(spm: Run, annotation_file: Path, spec: TargetSpec, name: str) -> None:
     write_spec("spec.toml", spec)
-    store = prepared(spm, annotations, "--spec", "spec.toml")
+    store = prepared(spm, annotation_file, "--spec", "spec.toml")
     assert store.spec == spec
     assert_good(spm, store)
     if spec != BASE and name not in (*DECODE_FIELDS, "input_hw", "stride"):  # another size needs no proof
@@ -86,8 +86,8 @@ def test_every_value_makes_a_good_store(spm: Run, annotations: Path, spec: Targe
 
 @pytest.mark.parametrize("hierarchical", [False, True])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_makes_a_good_store(spm: Run, annotations: Path, preset: str, hierarchical: bool) -> None:
+def test_every_preset_makes_a_good_store(spm: Run, annotation_file: Path, preset: str, hierarchical: bool) -> None:
     tree = "--hier" if hierarchical else "--flat"
-    store = prepared(spm, annotations, "--preset", preset, "--input", "96x160", tree)
+    store = prepared(spm, annotation_file, "--preset", preset, "--input", "96x160", tree)
     assert store.spec == TargetSpec.preset(preset, hierarchical=hierarchical, input_hw=(96, 160))
     assert_good(spm, store)

@@ -66,6 +66,18 @@ def test_a_stores_conventions_make_another_store(spm: Run) -> None:
     assert drawn.read("row/size_hw", [0])[0].tolist() == [96, 160]  # drawn at the size of the file
 
 
+def test_what_only_decoding_reads_is_changed_without_writing_a_map(spm: Run) -> None:
+    assert spm("prepare", "coco", "--no-images", "--spec", "my.toml").code == 0
+    Path("my.toml").write_text(FILE + "nms = 3\n")
+    again = spm("prepare", "coco", "--no-images", "--spec", "my.toml", "--json")
+    assert json.loads(again.out)["summary"]["shards_written"] == 0
+    assert open_store("coco.zarr").spec == OF_FILE.override(nms=3)
+    Path("my.toml").write_text(FILE + "tau = 3\n")
+    refused = spm("prepare", "coco", "--no-images", "--spec", "my.toml")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "tau 4.0 there, 3.0 here" in refused.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -76,6 +88,7 @@ def test_a_stores_conventions_make_another_store(spm: Run) -> None:
             "SpecError: my.toml with input_hw=(97, 97): input_hw must be a multiple of stride",
         ),
         ("--preset papr", "SpecError: no preset 'papr'; there are paper, ppn, dekr, sharp"),
+        ("--spec deep.toml", "SpecError: dims must be 2 for "),
         ("--stride 3", "SpecError: stride must be 2, 4 or 8, got 3"),
         ("--input 99999x8", "SpecError: input_hw must be at most 8192 px a side, got (99999, 8)"),
     ],
@@ -83,6 +96,7 @@ def test_a_stores_conventions_make_another_store(spm: Run) -> None:
 @pytest.mark.parametrize("source", ["coco", "synthetic"])
 def test_a_wrong_convention_is_one_line_and_exit_code_2(spm: Run, source: str, options: str, message: str) -> None:
     Path("wrong.toml").write_text("sigmma = 3")
+    Path("deep.toml").write_text("dims = 3")
     failed = spm("prepare", source, "--no-images", *options.split())
     assert (failed.code, failed.err.count("\n")) == (2, 1)
     assert failed.err.startswith(message)

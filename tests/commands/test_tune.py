@@ -98,7 +98,7 @@ def test_what_tune_hands_to_the_library(spm: Run, monkeypatch: pytest.MonkeyPatc
         (["--sweep", "overlap=mean,none"], "SpecError: overlap must be one of mean, nearest, smallest, got 'none'"),
         (["--sweep", "stride=4", "--sweep", "stride=8"], "--sweep takes a field once, with all its values: stride=4,8"),
         (["--sweep", "input_hw=100,64", "--stride", "8"], "SpecError: input_hw must be a multiple of stride 8"),
-        (["--rows", "0"], "SpecError: rows must be at least 1, got 0"),
+        (["--rows", "0"], "Invalid value for '--rows'"),
         (["--skeleton", "coco18"], "no skeleton 'coco18'; there are coco17, crowdpose14"),
         (["--skeleton", "crowdpose14"], "14 joints expected for crowdpose14, got 17"),
         (["--out", "there.toml"], "there.toml exists; name another file with --out, or remove it"),

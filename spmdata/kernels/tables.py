@@ -1,0 +1,79 @@
+"""The arrays that kernels hand to each other, as tuples of arrays.
+
+Letters: N rows, P people (padded), K joints, D axes, H, W cells.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spmdata.kernels.jit import jit
+
+
+class Tree(NamedTuple):
+    """parents (K,), -1 for the root; order (K,), parents first; rooted (K,): the joints whose mean is the root."""
+
+    parents: NDArray[np.int64]
+    order: NDArray[np.int64]
+    rooted: NDArray[np.bool_]
+
+
+class Rows(NamedTuple):
+    """People of N rows; the first number (N,) of each are there.
+
+    joints (N, P, K, D) in input px (z in cm), visible (N, P, K), area (N, P), bbox (N, P, 4), ignore and has_depth
+    (N, P); f_px (N,) focal lengths, read where somebody has depth.
+    """
+
+    number: NDArray[np.int64]
+    joints: NDArray[np.float32]
+    visible: NDArray[np.uint8]
+    area: NDArray[np.float32]
+    bbox: NDArray[np.float32]
+    ignore: NDArray[np.bool_]
+    has_depth: NDArray[np.bool_]
+    f_px: NDArray[np.float64]
+
+
+class Maps(NamedTuple):
+    """Maps of N rows: heatmap and ignore (N, H, W), offsets (N, K, D, H, W), count (N, K, H, W).
+
+    root_depth (N, H, W) and count_z (N, K, H, W) have H = W = 0 in 2D.
+    """
+
+    heatmap: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+    count: NDArray[np.uint8]  # type: ignore[assignment]  # hides tuple.count
+    ignore: NDArray[np.uint8]
+    root_depth: NDArray[np.float32]
+    count_z: NDArray[np.uint8]
+
+
+class Links(NamedTuple):
+    """What is drawn of one row's people, and round which points; joint K is the root's own depth.
+
+    roots (P, 3): (x, y) in cells and z in cm; drawn (P,): in the targets at all; anchors (P, K + 1, 2) in cells,
+    clamped to cell centres of the map; tips (P, K + 1, 3): (x, y) in cells where a TOWARDS vector points or the
+    CONSTANT itself, and dz in cm; modes (P, K + 1).
+    """
+
+    roots: NDArray[np.float64]
+    drawn: NDArray[np.bool_]
+    anchors: NDArray[np.float64]
+    tips: NDArray[np.float64]
+    modes: NDArray[np.uint8]
+
+
+@jit
+def new_links(people: int, joints: int) -> Links:
+    """Return room for the links of that many people."""
+    return Links(
+        np.zeros((people, 3), np.float64),
+        np.zeros(people, np.bool_),
+        np.zeros((people, joints + 1, 2), np.float64),
+        np.zeros((people, joints + 1, 3), np.float64),
+        np.zeros((people, joints + 1), np.uint8),
+    )
