@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,18 @@ def crowd_rows(measure: Measure) -> Iterator[Row]:
         yield (str(stride), tree, overlap, str(nms), *cells)
 
 
+def ranking_rows(samples: Sequence[Sample], base: TargetSpec) -> Iterator[Row]:
+    """Yield what the order of found people alone does to the cells that are not the design's: nobody moves."""
+    for stride, tree, tau in ((4, "flat", "radius 7"), (4, "hier", "radius 7"), (8, "flat", "squared 7")):
+        spec = base.override(stride=stride, hierarchical=TREES[tree], **TAUS[tau])
+        rows = compare_samples(samples, [spec])[0]
+        ranked = [
+            [replace(row, found=replace(row.found, score=scores(row.found.score))) for row in rows]
+            for scores in (lambda peak: peak, np.ones_like, np.negative)
+        ]
+        yield (str(stride), tree, tau, f"{DESIGN[stride, tree, 'mean', tau]:.2f}", *(ap(one, spec) for one in ranked))
+
+
 def read(path: Path, every: int, **options: Any) -> list[Sample]:
     source = CocoSource.read(path, image_root=None, **options)
     return [source[i] for i in range(0, len(source), every)]
@@ -133,7 +146,8 @@ def main() -> None:
     root = Path(os.environ["SPM_DATA"])
     coco = read(root / COCO, options.every)
     crowd = read(root / CROWDPOSE, options.every, skeleton=CROWDPOSE14)
-    on_coco = measuring(coco, TargetSpec(skeleton=COCO17, input_hw=INPUT_HW))
+    on_page = TargetSpec(skeleton=COCO17, input_hw=INPUT_HW)
+    on_coco = measuring(coco, on_page)
     on_crowd = measuring(crowd, TargetSpec(skeleton=CROWDPOSE14, input_hw=INPUT_HW))
     text = "\n\n".join(
         [
@@ -143,6 +157,10 @@ def main() -> None:
             "the most that an AP of 101 points gives when anybody is lost.",
             f"{about('COCO val2017', coco)} what the columns say, peak window 5:",
             table(("stride", "tree", "overlap", "tau", "design", *HEADER), list(coco_rows(on_coco))),
+            "Three of those cells with other scores: the peak's height, as above; all equal; the lowest peak first:",
+            table(
+                ("stride", "tree", "tau", "design", "peak", "equal", "lowest first"), list(ranking_rows(coco, on_page))
+            ),
             f"{about('COCO val2017', coco)} what is named:",
             table(("conventions", "stride", "tau", *HEADER), list(variant_rows(on_coco))),
             f"{about('CrowdPose val', crowd)} what the columns say, area 0.53 * w * h of the box:",

@@ -22,8 +22,7 @@ class Axis:
     name : str
         Field of the spec; ``tau`` stands for tau and its metric.
     settings : tuple of mapping
-        The fields that each setting changes. Of settings that come out equal the first is preferred, so the one that
-        asks least of a network comes first.
+        The fields that each setting changes.
     """
 
     name: str

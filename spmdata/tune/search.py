@@ -8,7 +8,7 @@ Decoding is tried at all its settings on every encoding. Nothing is random: the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,8 @@ class Tuning:
     trials : tuple of Trial
         All of them, best first.
     start, best, pick : Trial
-        The spec that was given; the greatest AP; the cheapest within `WITHIN_AP` of it.
+        The spec that was given; the greatest AP; the cheapest within `WITHIN_AP` of it, and of those that cost alike
+        the one that changes fewest fields of the start.
     """
 
     rows: int
@@ -101,22 +102,24 @@ def tune_spec(
     if start.skeleton != source.skeleton:
         raise SpecError(f"the spec is for {start.skeleton.name}, the source has {source.skeleton.name}")
     samples = [source[i] for i in np.unique(np.linspace(0, len(source) - 1, min(rows, len(source))).astype(int))]
-    deep = max(start.tree.levels()) > 1
-    swept = tuple(axis.beginning_with(start) for axis in axes if deep or axis.name != "missing_parent")
+    swept = tuple(axis.beginning_with(start) for axis in axes)
+    # Before anything is tried: a value that a field does not take is refused here, and so are two that do not agree.
+    every = [start, *neighbours(start, swept), *grid(start, [axis for axis in swept if axis.name in GRID])]
+    if all(max(spec.tree.levels()) == 1 for spec in every):
+        swept = tuple(axis for axis in swept if axis.name != "missing_parent")
     encode, decode = [a for a in swept if not a.decodes], [a for a in swept if a.decodes]
     found: dict[TargetSpec, list[Trial]] = {}
 
     def try_all(encodings: Iterable[TargetSpec]) -> list[Trial]:
-        """Try what is new; return every trial so far, in order."""
+        """Try what is new; return every trial so far, those first that change least of the start."""
         new = [spec for spec in dict.fromkeys(encodings) if spec not in found]
         needed = len(found) + len(new)
         for spec in new:
             found[spec] = try_specs(samples, grid(spec, decode), threads)
             if on_encoding:
                 on_encoding(len(found), needed)
-        return [trial for trials in found.values() for trial in trials]
+        return sorted((trial for trials in found.values() for trial in trials), key=lambda t: _changes(start, t.spec))
 
-    neighbours(start, swept)  # a value that a field does not take is refused before anything is tried
     trials = try_all(grid(start, [axis for axis in encode if axis.name in GRID]))
     while True:
         tried, centres = len(found), (rank(trials)[0], cheapest(trials, WITHIN_AP))
@@ -127,6 +130,10 @@ def tune_spec(
     best, pick = rank(trials)[0], cheapest(trials, WITHIN_AP)
     own = next(trial for trial in trials if trial.spec == start)
     return Tuning(len(samples), own.people, swept, len(found), tuple(rank(trials)), own, best, pick)
+
+
+def _changes(start: TargetSpec, spec: TargetSpec) -> int:
+    return sum(getattr(start, f.name) != getattr(spec, f.name) for f in fields(spec))
 
 
 def _encoding(spec: TargetSpec, start: TargetSpec, decode: Sequence[Axis]) -> TargetSpec:

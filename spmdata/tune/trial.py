@@ -16,6 +16,8 @@ from spmdata.spec import TargetSpec
 
 #: Samples that are compressed to learn what a row costs.
 BYTES_ROWS = 32
+#: Bytes that differ by less are alike: so few rows do not tell them apart, and no convention is worth changing for it.
+BYTES_ALIKE = 0.01
 #: AP is a mean of rounded numbers: this much of it is no difference.
 NO_AP = 1e-12
 
@@ -104,6 +106,8 @@ def rank(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def cheapest(trials: Sequence[Trial], within_ap: float = 0.001) -> Trial:
-    """Return the trial of the fewest bytes a row within so much AP of the best; of equal ones the first."""
+    """Return the trial of the fewest bytes a row within so much AP of the best; of alike ones the first."""
     least = max(trial.ap for trial in trials) - within_ap - NO_AP
-    return min((trial for trial in trials if trial.ap >= least), key=lambda trial: trial.row_bytes)
+    good = [trial for trial in trials if trial.ap >= least]
+    most_bytes = min(trial.row_bytes for trial in good) * (1 + BYTES_ALIKE)
+    return next(trial for trial in good if trial.row_bytes <= most_bytes)

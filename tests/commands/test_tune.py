@@ -18,7 +18,7 @@ from spmdata.store.reader import open_store
 def table_of(out: str) -> list[str]:
     """Return the lines of the table below its header, their blanks made single."""
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    start = next(i for i, line in enumerate(lines) if line.endswith(" bytes")) + 1
+    start = next(i for i, line in enumerate(lines) if line.endswith("bytes/row")) + 1
     return lines[start : lines.index("", start)]
 
 
@@ -28,7 +28,7 @@ def test_from_annotations_to_a_store_of_the_pick(spm: Run, tmp_path: Path) -> No
                 "--sweep", "root=mean", "--sweep", "tau=squared:7,radius:4", "--sweep", "overlap=nearest")  # fmt: skip
     assert tuned.code == 0, tuned.err
     assert "8 of 10 images" in tuned.out
-    header = next(line for line in tuned.out.splitlines() if line.split()[-1:] == ["bytes"])
+    header = next(line for line in tuned.out.splitlines() if line.endswith("bytes/row"))
     columns = ["stride", "tau", "overlap", "missing_parent", "nms", "sigma", "AP", "lost", "roots", "reads"]
     assert header.split()[:10] == columns  # and neither input_hw, which is kept, nor root, which has one value
     for name in ("best", "pick", "start"):
@@ -96,7 +96,9 @@ def test_what_tune_hands_to_the_library(spm: Run, monkeypatch: pytest.MonkeyPatc
         (["--sweep", "hierarchical=yes"], "hierarchical takes true or false, got 'yes'"),
         (["--sweep", "input_hw=big"], "'big' is no size"),
         (["--sweep", "overlap=mean,none"], "SpecError: overlap must be one of mean, nearest, smallest, got 'none'"),
-        (["--rows", "0"], "SpecError: rows must be at least 1, got 0"),
+        (["--sweep", "stride=4", "--sweep", "stride=8"], "--sweep takes a field once, with all its values: stride=4,8"),
+        (["--sweep", "input_hw=100,64", "--stride", "8"], "SpecError: input_hw must be a multiple of stride 8"),
+        (["--rows", "0"], "Invalid value for '--rows'"),
         (["--skeleton", "coco18"], "no skeleton 'coco18'; there are coco17, crowdpose14"),
         (["--skeleton", "crowdpose14"], "14 joints expected for crowdpose14, got 17"),
         (["--out", "there.toml"], "there.toml exists; name another file with --out, or remove it"),
