@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit
 from spmdata.kernels.links import place_roots, resolve
-from spmdata.kernels.offsets import draw_joint, new_desk
+from spmdata.kernels.offsets import draw_joints, new_desk
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
@@ -25,7 +25,7 @@ def encode_rows(people: Rows, tree: Tree, rules: Rules, maps: Maps) -> None:
     height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
     most, k_all = people.joints.shape[1], people.joints.shape[2]
     links, desk = new_links(most, k_all), new_desk(most, height, width, rules)
-    spare, spare_z = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+    spare = np.empty((1, height, width), np.uint8)
     for n in range(len(people.joints)):
         number, area, has_depth = people.number[n], people.area[n], people.has_depth[n]
         place_roots(people, n, tree, rules, height, width, links)
@@ -33,17 +33,12 @@ def encode_rows(people: Rows, tree: Tree, rules: Rules, maps: Maps) -> None:
         draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules)
         resolve(people, n, tree, rules, height, width, links)
         units = np.array((rules.norm, rules.norm, CM_PER_M))
-        for k in range(k_all):
-            planes, count, count_z = maps.offsets[n, k], maps.count[n, k], maps.count_z[n, k]
-            planes[:] = 0  # joint by joint, so that the planes are still in cache when they are drawn on
-            count[:] = 0
-            count_z[:] = 0
-            draw_joint(planes, 0, count, count_z, k, number, links, area, has_depth, units, rules, desk)
+        offsets, count, count_z = maps.offsets[n], maps.count[n], maps.count_z[n]
+        draw_joints(offsets, 0, count, count_z, 0, number, links, area, has_depth, units, rules, desk)
         if people.joints.shape[3] == 3:  # the root's depth is drawn like one more joint that has a third axis alone
             units[2] = people.f_px[n]
-            maps.root_depth[n] = 0
-            plane = maps.root_depth[n : n + 1]
-            draw_joint(plane, 2, spare, spare_z, k_all, number, links, area, has_depth, units, rules, desk)
+            depth = maps.root_depth[n : n + 1].reshape(1, 1, height, width)
+            draw_joints(depth, 2, spare, spare, k_all, number, links, area, has_depth, units, rules, desk)
 
 
 @jit
