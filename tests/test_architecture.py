@@ -16,7 +16,7 @@ FLOORS = (
     ("geometry",),
     ("skeleton",),
     ("people", "skeletons"),
-    ("padded", "spec", "images", "targets"),
+    ("padded", "spec", "images"),
     ("codec", "sources", "metrics", "store"),
     ("draw", "stream", "prepare", "verify"),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms

@@ -24,10 +24,10 @@ from spmdata.kernels.tables import Links
 class Desk(NamedTuple):
     """Scratch for one joint after the other.
 
-    spans (P, R, 2): the columns of each person's neighbourhood, from row edges[p, 0] to edges[p, 1], for the anchor
-    placed (P, 2). persons (H, P), the first number (H,) of them: who is on a row, between the columns of hull (H, 2);
-    meeting (H,): some share a cell, or may. Between joints the rows are empty. sums (3, W), covering, deep and key
-    (W,): of one row.
+    spans (P, R, 2): the columns of each person's neighbourhood, from row edges[p, 0] to edges[p, 1] and between the
+    columns edges[p, 2] and edges[p, 3], for the anchor placed (P, 2). persons (H, P), the first number (H,) of them:
+    who is on a row, between the columns of hull (H, 2); meeting (H,): some share a cell, or may. Between joints the
+    rows are empty. sums (3, W), covering, deep and key (W,): of one row.
     """
 
     spans: NDArray[np.int64]
@@ -49,7 +49,7 @@ def new_desk(people: int, height: int, width: int, rules: Rules) -> Desk:
     rows = min(height, 2 * int(reach_of(rules)) + 3)
     return Desk(
         np.empty((people, rows, 2), np.int64),
-        np.empty((people, 2), np.int64),
+        np.empty((people, 4), np.int64),
         np.full((people, 2), np.nan),
         np.empty((height, people), np.int64),
         np.zeros(height, np.int64),
@@ -76,33 +76,43 @@ def draw_joints(
     units: NDArray[np.float64],
     rules: Rules,
     desk: Desk,
+    boxes: NDArray[np.int32],
 ) -> None:
     """Overwrite offsets (K, D, H, W), counts and counts_z (K, H, W) with a row's people.
+
+    boxes (P, K + 1, 4) takes first and last row, first and last column of what is drawn of each joint, on maps that
+    are empty already; with boxes of nobody the maps are emptied first.
 
     The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
     the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor
     under ``nearest``, the area under ``smallest``; so exact ties are averaged whatever the rule, and the order of
     people never matters.
     """
-    height, width = counts.shape[1:]
+    (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
     spans, edges, placed, persons, numbers, hull, meeting, sums, covering, deep, key = desk
     _, _, anchors, tips, modes = links
     axes, ranked, near = axis + offsets.shape[1], rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
-        planes[:] = 0  # joint by joint, so that the planes are still in cache when they are drawn on
-        count[:] = 0
-        count_z[:] = 0
+        if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
+            planes[:] = 0
+            count[:] = 0
+            count_z[:] = 0
         lowest, highest = height, -1
         for p in range(people):
+            if remember:
+                boxes[p, k, 1] = -1
             if modes[p, k] == NOTHING:
                 continue
             x, y = anchors[p, k, 0], anchors[p, k, 1]
             if x != placed[p, 0] or y != placed[p, 1]:
                 placed[p, 0], placed[p, 1] = x, y
-                edges[p, 0], edges[p, 1] = spread(x, y, height, width, rules, spans[p])
+                box = spread(x, y, height, width, rules, spans[p])
+                edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3] = box
             top, bottom = edges[p, 0], edges[p, 1]
+            if remember:
+                boxes[p, k, 0], boxes[p, k, 1], boxes[p, k, 2], boxes[p, k, 3] = top, bottom, edges[p, 2], edges[p, 3]
             lowest, highest = min(lowest, top), max(highest, bottom)
             for v in range(top, bottom + 1):
                 first, last, left, right = spans[p, v - top, 0], spans[p, v - top, 1], hull[v, 0], hull[v, 1]
