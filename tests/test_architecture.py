@@ -16,9 +16,10 @@ FLOORS = (
     ("geometry",),
     ("skeleton",),
     ("people", "skeletons"),
-    ("padded", "spec", "images", "targets"),
+    ("padded", "spec", "images"),
     ("codec", "sources", "metrics", "store"),
-    ("draw", "stream", "prepare", "verify"),
+    ("roundtrip",),
+    ("draw", "spec_file", "stream", "prepare", "verify", "tune"),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms
     ("spmtrain",),
     ("spmcli",),
