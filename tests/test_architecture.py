@@ -16,7 +16,7 @@ FLOORS = (
     ("geometry",),
     ("skeleton",),
     ("people", "skeletons"),
-    ("padded", "spec", "images", "targets"),
+    ("padded", "spec", "images"),
     ("codec", "sources", "metrics", "store"),
     ("roundtrip",),
     ("draw", "spec_file", "stream", "prepare", "verify", "tune"),

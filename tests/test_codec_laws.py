@@ -172,6 +172,32 @@ def test_batch_equals_singles_and_overwrites_buffers(data: st.DataObject, dtype:
             np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.booleans())
+def test_kept_targets_forget_what_they_held(data: st.DataObject, channels_last: bool) -> None:
+    """Batches of other people, fewer images and other cameras, one after the other: always as drawn afresh."""
+    spec = data.draw(specs())
+    codec = Codec(spec)
+    kept = codec.kept(3, channels_last=channels_last)
+    for n in (3, 2, 3, 1):
+        images = [data.draw(crowds(spec)) for _ in range(n)]
+        cameras = [CAMERA.transform(Affine(np.eye(2, 3) * (i + 1))) for i in range(n)]
+        found = kept.encode(images, cameras)
+        assert_same(maps(found), maps(codec.encode_batch(images, cameras=cameras)))
+        assert found.offsets.shape == (n, len(spec.skeleton), spec.dims, *spec.map_hw)
+    if channels_last:
+        assert found.offsets.transpose(0, 3, 4, 1, 2).flags.c_contiguous
+        assert np.asarray(found.count).transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_kept_targets_refuse_what_does_not_fit() -> None:
+    spec = TargetSpec(input_hw=(32, 32))
+    with pytest.raises(SpecError, match="room for 2 images, got 3"):
+        Codec(spec).kept(2).encode([People.empty(17)] * 3)
+    with pytest.raises(SpecError, match="override its dtype"):
+        Codec(spec.override(dtype="float16")).kept(2)
+
+
 @settings(max_examples=15, deadline=None)
 @given(cases())
 def test_codec_pickles(case: Case) -> None:

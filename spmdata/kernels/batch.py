@@ -11,21 +11,30 @@ from numpy.typing import NDArray
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit
 from spmdata.kernels.links import place_roots, resolve
-from spmdata.kernels.offsets import draw_joint, new_desk
+from spmdata.kernels.offsets import draw_joints, new_desk
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
 from spmdata.kernels.tables import Maps, Rows, Tree, new_links
 from spmdata.kernels.walk import walk
 
+#: A line of a box costs about as much to empty as so many cells of a whole row, whose zeroing takes no steps.
+CELLS_A_LINE = 200
+
 
 @jit
-def encode_rows(people: Rows, tree: Tree, rules: Rules, maps: Maps) -> None:
-    """Overwrite the maps of N rows."""
+def encode_rows(
+    people: Rows, tree: Tree, rules: Rules, maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]
+) -> None:
+    """Overwrite the maps of N rows.
+
+    boxes (N, P, K + 1, 4) of held (N,) people take what is drawn, on maps that `undo_planes` or `undo_cells` emptied;
+    with room for nobody, P = 0, nothing is remembered and the maps are emptied here.
+    """
     height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
     most, k_all = people.joints.shape[1], people.joints.shape[2]
     links, desk = new_links(most, k_all), new_desk(most, height, width, rules)
-    spare, spare_z = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+    spare = np.empty((1, height, width), np.uint8)
     for n in range(len(people.joints)):
         number, area, has_depth = people.number[n], people.area[n], people.has_depth[n]
         place_roots(people, n, tree, rules, height, width, links)
@@ -33,17 +42,75 @@ def encode_rows(people: Rows, tree: Tree, rules: Rules, maps: Maps) -> None:
         draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules)
         resolve(people, n, tree, rules, height, width, links)
         units = np.array((rules.norm, rules.norm, CM_PER_M))
-        for k in range(k_all):
-            planes, count, count_z = maps.offsets[n, k], maps.count[n, k], maps.count_z[n, k]
-            planes[:] = 0  # joint by joint, so that the planes are still in cache when they are drawn on
-            count[:] = 0
-            count_z[:] = 0
-            draw_joint(planes, 0, count, count_z, k, number, links, area, has_depth, units, rules, desk)
+        offsets, count, count_z = maps.offsets[n], maps.count[n], maps.count_z[n]
+        draw_joints(offsets, 0, count, count_z, 0, number, links, area, has_depth, units, rules, desk, boxes[n])
         if people.joints.shape[3] == 3:  # the root's depth is drawn like one more joint that has a third axis alone
             units[2] = people.f_px[n]
-            maps.root_depth[n] = 0
-            plane = maps.root_depth[n : n + 1]
-            draw_joint(plane, 2, spare, spare_z, k_all, number, links, area, has_depth, units, rules, desk)
+            depth = maps.root_depth[n : n + 1].reshape(1, 1, height, width)
+            draw_joints(depth, 2, spare, spare, k_all, number, links, area, has_depth, units, rules, desk, boxes[n])
+        held[n] = number
+
+
+@jit
+def too_many(boxes: NDArray[np.int32], cells: int) -> bool:
+    """Return whether zeroing all cells of a row costs less than so many rows of boxes (P, K, 4)."""
+    lines = 0
+    for p in range(boxes.shape[0]):
+        for k in range(boxes.shape[1]):
+            lines += max(boxes[p, k, 1] - boxes[p, k, 0] + 1, 0)
+    return lines * CELLS_A_LINE > cells
+
+
+@jit
+def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+    """Empty the boxes that maps of N rows, in their own order, hold."""
+    _, offsets, counts, _, root_depth, counts_z = maps
+    for n in range(len(offsets)):
+        if too_many(boxes[n, : held[n]], counts[n].size):
+            offsets[n], counts[n], counts_z[n], root_depth[n] = 0, 0, 0, 0
+            continue
+        for p in range(held[n]):
+            for k in range(offsets.shape[1]):
+                top, bottom, left, right = boxes[n, p, k]
+                for v in range(top, bottom + 1):
+                    counts[n, k, v, left : right + 1] = 0
+                    for d in range(offsets.shape[2]):
+                        offsets[n, k, d, v, left : right + 1] = 0
+                    if offsets.shape[2] == 3:
+                        counts_z[n, k, v, left : right + 1] = 0
+            undo_depth(root_depth[n], boxes[n, p, offsets.shape[1]])
+
+
+@jit
+def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+    """Empty the boxes of maps whose joints come last: offsets (N, H, W, K, D), count and count_z (N, H, W, K).
+
+    All joints of a cell lie together, so a box is emptied for all at once, and once where joints share it.
+    """
+    _, offsets, counts, _, root_depth, counts_z = maps
+    for n in range(len(offsets)):
+        if too_many(boxes[n, : held[n]], counts[n].size):
+            offsets[n], counts[n], counts_z[n], root_depth[n] = 0, 0, 0, 0
+            continue
+        for p in range(held[n]):
+            for k in range(offsets.shape[3]):
+                top, bottom, left, right = boxes[n, p, k]
+                if k > 0 and boxes[n, p, k - 1, 1] >= 0 and (boxes[n, p, k] == boxes[n, p, k - 1]).all():
+                    continue
+                for v in range(top, bottom + 1):
+                    offsets[n, v, left : right + 1] = 0
+                    counts[n, v, left : right + 1] = 0
+                    if offsets.shape[4] == 3:
+                        counts_z[n, v, left : right + 1] = 0
+            undo_depth(root_depth[n], boxes[n, p, offsets.shape[3]])
+
+
+@jit
+def undo_depth(root_depth: NDArray[np.float32], box: NDArray[np.int32]) -> None:
+    """Empty one box of root_depth (H, W), which is (0, 0) in 2D."""
+    if len(root_depth) > 0:
+        for v in range(box[0], box[1] + 1):
+            root_depth[v, box[2] : box[3] + 1] = 0
 
 
 @jit

@@ -37,14 +37,15 @@ def within(du: float, dv2: float, rules: Rules) -> bool:
 @jit
 def spread(
     anchor_x: float, anchor_y: float, height: int, width: int, rules: Rules, spans: NDArray[np.int64]
-) -> tuple[int, int]:
-    """Fill spans (R, 2) with the first and last column of each row; return the first and last row.
+) -> tuple[int, int, int, int]:
+    """Fill spans (R, 2) with the first and last column of each row; return the first and last row and column of all.
 
     The cells of `covers`, without a test of each: both ends come from a square root, one cell on either side of them
     is tested, as a root may be rounded across a cell's centre. A row without cells has its last before its first.
     """
     reach, tau = reach_of(rules), rules.tau
     nearest_u, nearest_v = math.floor(anchor_x + 0.5), math.floor(anchor_y + 0.5)
+    left, right = width, -1
     top, bottom = max(0, math.ceil(anchor_y - reach)), min(height - 1, math.floor(anchor_y + reach))
     for v in range(top, bottom + 1):
         first, last = nearest_u + 1, nearest_u
@@ -60,5 +61,7 @@ def spread(
             empty = first > last
             first = nearest_u if empty else min(first, nearest_u)
             last = nearest_u if empty else max(last, nearest_u)
-        spans[v - top, 0], spans[v - top, 1] = max(first, 0), min(last, width - 1)
-    return top, bottom
+        first, last = max(first, 0), min(last, width - 1)
+        spans[v - top, 0], spans[v - top, 1] = first, last
+        left, right = min(left, first), max(right, last)
+    return top, bottom, left, right

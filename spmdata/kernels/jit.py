@@ -32,5 +32,5 @@ _drop_stale_caches()
 #: Serial, nogil, cached, division as in numpy; no fast-math: NaN must stay NaN, and sums must not be reordered.
 jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 
-#: Small steps of a loop, put into their caller before types are known: a call with tuples of arrays costs more than they.
+#: Small steps of a loop, put into their caller before types are known: a call with so many arrays costs more than they.
 jit_inline = numba.njit(inline="always", error_model="numpy")

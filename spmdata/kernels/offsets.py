@@ -24,10 +24,10 @@ from spmdata.kernels.tables import Links
 class Desk(NamedTuple):
     """Scratch for one joint after the other.
 
-    spans (P, R, 2): the columns of each person's neighbourhood, from row edges[p, 0] to edges[p, 1], for the anchor
-    placed (P, 2). persons (H, P), the first number (H,) of them: who is on a row, between the columns of hull (H, 2);
-    meeting (H,): some of them share a cell, or may. number and meeting are 0 between joints. sums (3, W), covering,
-    deep and key (W,): of one row.
+    spans (P, R, 2): the columns of each person's neighbourhood, from row edges[p, 0] to edges[p, 1] and between the
+    columns edges[p, 2] and edges[p, 3], for the anchor placed (P, 2). persons (H, P), the first number (H,) of them:
+    who is on a row, between the columns of hull (H, 2); meeting (H,): some share a cell, or may. Between joints the
+    rows are empty. sums (3, W), covering, deep and key (W,): of one row.
     """
 
     spans: NDArray[np.int64]
@@ -49,11 +49,11 @@ def new_desk(people: int, height: int, width: int, rules: Rules) -> Desk:
     rows = min(height, 2 * int(reach_of(rules)) + 3)
     return Desk(
         np.empty((people, rows, 2), np.int64),
-        np.empty((people, 2), np.int64),
+        np.empty((people, 4), np.int64),
         np.full((people, 2), np.nan),
         np.empty((height, people), np.int64),
         np.zeros(height, np.int64),
-        np.empty((height, 2), np.int64),
+        np.repeat(np.array([[width, -1]]), height).reshape(2, height).T.copy(),
         np.zeros(height, np.bool_),
         np.empty((3, width), np.float64),
         np.empty(width, np.float64),
@@ -63,12 +63,12 @@ def new_desk(people: int, height: int, width: int, rules: Rules) -> Desk:
 
 
 @jit
-def draw_joint(
-    planes: NDArray[np.float32],
+def draw_joints(
+    offsets: NDArray[np.float32],
     axis: int,
-    count: NDArray[np.uint8],
-    count_z: NDArray[np.uint8],
-    k: int,
+    counts: NDArray[np.uint8],
+    counts_z: NDArray[np.uint8],
+    first_joint: int,
     people: int,
     links: Links,
     area: NDArray[np.float32],
@@ -76,72 +76,88 @@ def draw_joint(
     units: NDArray[np.float64],
     rules: Rules,
     desk: Desk,
+    boxes: NDArray[np.int32],
 ) -> None:
-    """Draw joint k of a row's people on planes (D, H, W), count and count_z (H, W), all zero so far.
+    """Overwrite offsets (K, D, H, W), counts and counts_z (K, H, W) with a row's people.
 
-    The first plane is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell the persons
-    of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor under
-    ``nearest``, the area under ``smallest``; so exact ties are averaged whatever the rule, and the order of people
-    never matters.
+    boxes (P, K + 1, 4) takes first and last row, first and last column of what is drawn of each joint, on maps that
+    are empty already; with boxes of nobody the maps are emptied first.
+
+    The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
+    the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor
+    under ``nearest``, the area under ``smallest``; so exact ties are averaged whatever the rule, and the order of
+    people never matters.
     """
-    height, width = count.shape
+    (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
     spans, edges, placed, persons, numbers, hull, meeting, sums, covering, deep, key = desk
     _, _, anchors, tips, modes = links
-    axes = axis + len(planes)
-    lowest, highest = height, -1
-    for p in range(people):
-        if modes[p, k] == NOTHING:
-            continue
-        x, y = anchors[p, k, 0], anchors[p, k, 1]
-        if x != placed[p, 0] or y != placed[p, 1]:
-            placed[p, 0], placed[p, 1] = x, y
-            edges[p, 0], edges[p, 1] = spread(x, y, height, width, rules, spans[p])
-        top, bottom = edges[p, 0], edges[p, 1]
-        lowest, highest = min(lowest, top), max(highest, bottom)
-        slope = 1.0 if modes[p, k] == TOWARDS else 0.0
-        for v in range(top, bottom + 1):
-            first, last, n = spans[p, v - top, 0], spans[p, v - top, 1], numbers[v]
-            if first > last:
+    axes, ranked, near = axis + offsets.shape[1], rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
+    for i in range(len(offsets)):
+        k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
+        if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
+            planes[:] = 0
+            count[:] = 0
+            count_z[:] = 0
+        lowest, highest = height, -1
+        for p in range(people):
+            if remember:
+                boxes[p, k, 1] = -1
+            if modes[p, k] == NOTHING:
                 continue
-            persons[v, n] = p
-            numbers[v] = n + 1
-            left, right = hull[v, 0], hull[v, 1]
-            if n > 0:
-                meeting[v] |= first <= right and left <= last
-            hull[v, 0] = first if n == 0 else min(left, first)
-            hull[v, 1] = last if n == 0 else max(right, last)
-            if not meeting[v]:
-                if axis == 0:
-                    tip_x, tip_y = tips[p, k, 0], tips[p, k, 1] - slope * v
-                    write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units)
-                if axes == 3 and has_depth[p]:
-                    write_deep(planes, count_z, v, first, last, tips[p, k, 2], units)
-    ranked, near = rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
-    for v in range(lowest, highest + 1):
-        if meeting[v]:
-            left, right = hull[v, 0], hull[v, 1]
-            for u in range(np.uint64(left), np.uint64(right + 1)):
-                sums[0, u], sums[1, u], sums[2, u] = 0.0, 0.0, 0.0
-                covering[u], deep[u], key[u] = 0.0, 0.0, np.inf
-            for i in range(numbers[v]):
-                p = persons[v, i]
+            x, y = anchors[p, k, 0], anchors[p, k, 1]
+            if x != placed[p, 0] or y != placed[p, 1]:
+                placed[p, 0], placed[p, 1] = x, y
+                box = spread(x, y, height, width, rules, spans[p])
+                edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3] = box
+            top, bottom = edges[p, 0], edges[p, 1]
+            if remember:
+                boxes[p, k, 0], boxes[p, k, 1], boxes[p, k, 2], boxes[p, k, 3] = top, bottom, edges[p, 2], edges[p, 3]
+            lowest, highest = min(lowest, top), max(highest, bottom)
+            for v in range(top, bottom + 1):
+                first, last, left, right = spans[p, v - top, 0], spans[p, v - top, 1], hull[v, 0], hull[v, 1]
+                if first <= last:
+                    persons[v, numbers[v]] = p
+                    numbers[v] += 1
+                    meeting[v] |= first <= right and left <= last
+                    hull[v, 0], hull[v, 1] = min(left, first), max(right, last)
+        for v in range(lowest, highest + 1):
+            number, left, right, meet = numbers[v], hull[v, 0], hull[v, 1], meeting[v]
+            numbers[v], hull[v, 0], hull[v, 1], meeting[v] = 0, width, -1, False
+            if meet:
+                clear_row(left, right, axes, ranked, sums, covering, deep, key)
+            for j in range(number):
+                p = persons[v, j]
                 first, last = spans[p, v - edges[p, 0], 0], spans[p, v - edges[p, 0], 1]
                 slope, depth = 1.0 if modes[p, k] == TOWARDS else 0.0, 1.0 if has_depth[p] else 0.0
                 tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1] - slope * v, depth * tips[p, k, 2]
-                if ranked:
+                if not meet:
+                    if axis == 0:
+                        write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units)
+                    if axes == 3 and has_depth[p]:
+                        write_deep(planes, count_z, v, first, last, tip_z, units)
+                elif ranked:
                     x, dv2 = anchors[p, k, 0], (v - anchors[p, k, 1]) * (v - anchors[p, k, 1])
                     size = 0.0 if near > 0 else np.float64(area[p])
                     claim(first, last, x, dv2, near, size, tip_x, slope, tip_y, tip_z, depth, sums, covering, deep, key)
                 else:
-                    add(first, last, tip_x, slope, tip_y, sums, covering)
+                    add_flat(first, last, tip_x, slope, tip_y, sums, covering)
                     if axes == 3 and has_depth[p]:
                         add_deep(first, last, tip_z, sums, deep)
-            if axis == 0:
+            if meet and axis == 0:
                 settle_flat(planes, count, v, left, right, sums, covering, units)
-            if axes == 3:
+            if meet and axes == 3:
                 settle_deep(planes, count_z, v, left, right, sums, deep, units)
-        numbers[v], meeting[v] = 0, False
+
+
+@jit_inline
+def clear_row(left, right, axes, ranked, sums, covering, deep, key):  # type: ignore[no-untyped-def]
+    """Empty what is summed."""
+    for u in range(np.uint64(left), np.uint64(right + 1)):
+        sums[0, u], sums[1, u], covering[u] = 0.0, 0.0, 0.0
+    if axes == 3 or ranked:
+        for u in range(np.uint64(left), np.uint64(right + 1)):
+            sums[2, u], deep[u], key[u] = 0.0, 0.0, np.inf
 
 
 @jit_inline
@@ -165,7 +181,7 @@ def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[n
 
 
 @jit_inline
-def add(first, last, tip_x, slope, tip_y, sums, covering):  # type: ignore[no-untyped-def]
+def add_flat(first, last, tip_x, slope, tip_y, sums, covering):  # type: ignore[no-untyped-def]
     """Add one person's (x, y)."""
     column = np.float64(first)
     for u in range(np.uint64(first), np.uint64(last + 1)):

@@ -31,12 +31,22 @@ def find_peaks(
 
     Ties keep scan order, in a window (so a plateau is one peak) and in the list.
     """
-    half, room, n = nms // 2, len(cells), 0
+    (height, width), half, room, n = heatmap.shape, nms // 2, len(cells), 0
     limit = np.float32(threshold)
-    for v in range(len(heatmap)):
-        for u in range(heatmap.shape[1]):
+    for v in range(height):
+        high = 0
+        for u in range(width):  # a sum, not a search: sixteen cells a step
+            high += heatmap[v, u] >= limit
+        if high == 0:
+            continue
+        for u in range(width):
             value = heatmap[v, u]
-            if not value >= limit or (n == room and value <= scores[n - 1]) or not is_peak(heatmap, v, u, half):
+            if not value >= limit or (n == room and value <= scores[n - 1]):
+                continue
+            # On a slope one of these two says no, and the window need not be seen.
+            if half > 0 and ((u + 1 < width and heatmap[v, u + 1] > value) or (u > 0 and heatmap[v, u - 1] >= value)):
+                continue
+            if not is_peak(heatmap, v, u, half):
                 continue
             i = min(n, room - 1)
             n = min(n + 1, room)

@@ -42,15 +42,16 @@ def walk(
     """
     height, width = offsets.shape[2], offsets.shape[3]
     known, deep = len(count) > 0, offsets.shape[1] == 3
-    at = np.empty((len(tree.parents), 3), np.float64)
+    parents, order, _ = tree
+    at = np.empty((len(parents), 3), np.float64)
     for p in range(len(cells)):
-        for i in range(len(tree.order)):
-            k = tree.order[i]
-            a = tree.parents[k]
+        for i in range(len(order)):
+            k = order[i]
+            a = parents[k]
             u, v = cells[p, 0], cells[p, 1]
             x, y, z = float(u), float(v), z_root[p]
             if a >= 0:
-                x, y, z = at[a]
+                x, y, z = at[a, 0], at[a, 1], at[a, 2]
                 if not rules.anchor_root:
                     u, v = clamp_cell(x, width), clamp_cell(y, height)
                     x, y = float(u), float(v)

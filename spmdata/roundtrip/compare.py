@@ -147,7 +147,7 @@ def _slack_cell(codec: Codec, people: People) -> float:
     there = there[..., None]
     extent_px = points.max(1, where=there, initial=-np.inf) - points.min(1, where=there, initial=np.inf)
     step = _half_step_cell(spec, np.asarray(extent_px.max(initial=0)) / spec.stride + 1)
-    # Cells u and u + 1 share a value when d^2 differs by less than a step times the denominator; it differs by 2 x.
+    # A root e beyond half-way is nearer to the next cell by 2 e in d^2, which a step of the heatmap may hide.
     flat = float(np.spacing(np.ones((), spec.dtype))) / 2 * spec.gaussian_denominator
     return max(float(step), flat) + HALF_WAY_CELL
 

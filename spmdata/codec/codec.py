@@ -1,4 +1,4 @@
-"""People to targets and back: the only door to the kernels.
+"""Encode people into targets and decode them again, by one spec.
 
 Definition: Nie et al. 2019, section 3; every choice the paper leaves open is a field of TargetSpec.
 
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.codec.kept import Kept, no_memory
+from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
 from spmdata.geometry import Camera, cell_origin_px
 from spmdata.kernels import batch, tables
@@ -23,9 +25,6 @@ from spmdata.kernels.rules import Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People
 from spmdata.spec import TargetSpec
-from spmdata.targets import Reads, Targets
-
-__all__ = ["Codec", "Reads", "Targets"]
 
 
 class Codec:
@@ -121,12 +120,28 @@ class Codec:
             raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
         wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
-        batch.encode_rows(
-            rows, self._tree, self._rules, self._maps(out._replace(root_heatmap=wide[0], offsets=wide[1]))
-        )
+        self._draw(rows, out._replace(root_heatmap=wide[0], offsets=wide[1]), *no_memory(n))
         if narrow:
             out.root_heatmap[...], out.offsets[...] = wide
         return out
+
+    def kept(self, n: int, *, channels_last: bool = False) -> Kept:
+        """Return targets for up to n images that are drawn again and again: what was drawn is undone, not zeroed.
+
+        Parameters
+        ----------
+        n : int
+            Most images a batch.
+        channels_last : bool
+            Lay offsets out as (N, H, W, K, D), and count as (N, H, W, K): all joints of a cell lie together, which is
+            what torch calls channels last. The arrays keep their shapes; only their strides differ.
+
+        Raises
+        ------
+        SpecError
+            The spec's dtype is not float32.
+        """
+        return Kept(self, n, channels_last=channels_last)
 
     def decode(self, targets: Targets, camera: Camera | None = None) -> People:
         """Return the people of one image's maps, best first; see `decode_batch`."""
@@ -247,6 +262,10 @@ class Codec:
             *(people.number.astype(np.int64), people.joints, people.visible, people.area, people.bbox),
             *(people.ignore, people.has_depth, self._focal_px(cameras, n)),
         )
+
+    def _draw(self, rows: tables.Rows, targets: Targets, boxes: NDArray[np.int32], number: NDArray[np.int64]) -> None:
+        """Draw rows on float32 targets that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
+        batch.encode_rows(rows, self._tree, self._rules, self._maps(targets), boxes, number)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""
