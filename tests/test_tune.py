@@ -94,7 +94,7 @@ def test_people_too_close_for_the_peak_window_ask_for_a_finer_one() -> None:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> CocoSource:
-    return CocoSource.read(write_small_coco(tmp_path_factory.mktemp("tune"), 12), image_root=None)
+    return CocoSource.read(write_small_coco(tmp_path_factory.mktemp("tune"), 8), image_root=None)
 
 
 def test_the_search_finds_what_trying_everything_finds(source: CocoSource) -> None:
@@ -125,7 +125,7 @@ def test_the_search_finds_what_trying_everything_finds(source: CocoSource) -> No
 
 
 def test_a_trial_says_what_the_round_trip_says(source: CocoSource) -> None:
-    samples, spec = [source[i] for i in range(12)], TargetSpec(hierarchical=True, input_hw=(96, 128), stride=8)
+    samples, spec = [source[i] for i in range(8)], TargetSpec(hierarchical=True, input_hw=(96, 128), stride=8)
     (one,) = try_specs(samples, [spec])
     found = tally(compare_samples(samples, [spec])[0], COCO17)
     assert (one.ceiling, one.people, one.lost) == (found.ceiling, found.people, found.lost)

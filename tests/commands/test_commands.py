@@ -155,12 +155,13 @@ def test_the_demo_from_nothing_to_pictures(spm: Run) -> None:
     assert "holds a demo already" in again.err
 
 
-@pytest.mark.parametrize("name", ["prepare", "verify-targets"])
+@pytest.mark.parametrize("name", ["prepare", "verify-targets", "tune"])
 def test_a_bar_on_a_terminal(store: Path, name: str) -> None:
     """Under a real terminal there is a bar with rate and time left on stderr, and the answer on stdout is the same."""
     arguments = {
         "prepare": ["prepare", "synthetic", "--rows", "600", "--no-images", "--input", "64", "--out", "t.zarr"],
         "verify-targets": ["verify-targets", str(store)],
+        "tune": ["tune", "synthetic", "--rows", "2", "--input", "64", "--stride", "4"],
     }
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
@@ -176,5 +177,5 @@ def test_a_bar_on_a_terminal(store: Path, name: str) -> None:
     os.close(ours)
     assert process.returncode == 0, shown.decode()
     assert b"next" in answer or b"ok: 0 joints" in answer
-    assert b"rows" in shown
+    assert (b"encodings" if name == "tune" else b"rows") in shown
     assert b"Traceback" not in shown
