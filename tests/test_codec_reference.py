@@ -157,12 +157,13 @@ def test_collision_of_a_parent_spoils_the_path(levels: int) -> None:
 
 @pytest.mark.slow
 def test_kernels_without_jit() -> None:
-    """The kernels mean the same as plain Python: the golden cases and some of the laws."""
+    """The kernels mean the same as plain Python: cases checked on paper, ties, depth, and some of the laws."""
     here = Path(__file__).resolve().parent
-    laws = ["test_encode_equals_reference", "test_decode_of_any_maps_equals_reference"]
+    laws = ["test_encode_equals_reference", "test_decode_of_any_maps_equals_reference", "test_nobody"]
     tests = [
-        str(here / "test_codec_golden.py"),
+        *(str(here / name) for name in ("test_codec_golden.py", "test_codec_depth.py")),
         *(f"{here / 'test_codec_reference.py'}::{law}" for law in laws),
+        f"{here / 'test_codec_laws.py'}::test_kept_targets_forget_what_they_held",
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(
