@@ -80,13 +80,13 @@ def zero(heatmap: Any, offsets: Any, count: Any, ignore: Any) -> None:
 
 
 @numba.njit(nogil=True)
-def touch(heatmap: Any, offsets: Any, count: Any, places: Any) -> None:
+def touch(maps: Any, places: Any) -> None:
     for i in places[0]:
-        heatmap[i] = 1
+        maps[0][i] = 1
     for i in places[1]:
-        offsets[i] = 1
+        maps[1][i] = 1
     for i in places[2]:
-        count[i] = 1
+        maps[2][i] = 1
 
 
 def encode_row(codec: Codec, kept: Targets, given: list[PeopleBatch], name: str) -> Row:
@@ -112,9 +112,9 @@ def kept_row(codec: Codec, given: list[PeopleBatch], name: str, channels_last: b
         drawn = ours.encode(batch)
         covered = np.broadcast_to(np.asarray(drawn.count)[:, :, None], drawn.offsets.shape)
         places.append(tuple(np.flatnonzero(memory(m)) for m in (drawn.root_heatmap, covered, np.asarray(drawn.count))))
-    buffers = [np.zeros_like(memory(np.asarray(m))) for m in drawn[:3]]
+    buffers = tuple(np.zeros_like(memory(np.asarray(m))) for m in drawn[:3])
     sides: dict[str, Action] = {
-        "touch": lambda r: touch(*buffers, places[r % len(given)]),
+        "touch": lambda r: touch(buffers, places[r % len(given)]),
         "ours": lambda r: ours.encode(given[r % len(given)]),
     }
     return Row(f"{name}, {'channels last' if channels_last else 'planes'}", n, mean_people(given), sides)
