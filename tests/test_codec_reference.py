@@ -36,7 +36,8 @@ def assert_decodes_alike(spec: TargetSpec, targets: Targets) -> None:
     cells, joints, visible = naive.decode(conventions(spec), heatmap, offsets, count, root_depth, CAMERA.f_px)
     ((found, found_cells),) = Codec(spec).decode_with_cells(targets.at(None), [CAMERA])
     assert found_cells.tolist() == [list(cell) for cell in cells]
-    assert_close(found.joints, np.where(visible[..., None] > 0, joints, 0), 1e-4)
+    far = 6e-8 * float(np.abs(joints).max(initial=0))  # half a step of float32, in which joints are returned
+    assert_close(found.joints, np.where(visible[..., None] > 0, joints, 0), 1e-4 + far)
     np.testing.assert_array_equal(found.visible, visible)
     np.testing.assert_array_equal(found.score, [heatmap[v, u] for u, v in cells])
     if root_depth is not None:
