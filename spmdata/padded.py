@@ -113,15 +113,6 @@ def pad_people(rows: Sequence[People], max_people: int, n_joints: int, dims: int
     SpecError
         A row of more people than P, or of other joints.
     """
-    shapes: dict[str, tuple[int, ...]] = {
-        "joints": (n_joints, dims),
-        "visible": (n_joints,),
-        "bbox_xywh": (4,),
-    }
-    columns: dict[str, NDArray[Any]] = {}
-    for name in PeopleBatch._fields[1:]:
-        column = COLUMNS.get(name, name)
-        columns[name] = np.zeros((len(rows), max_people, *shapes.get(column, ())), DTYPES[column])
     for i, people in enumerate(rows):
         if people.joints.shape[2] != dims:
             raise SpecError(
@@ -132,6 +123,21 @@ def pad_people(rows: Sequence[People], max_people: int, n_joints: int, dims: int
             raise SpecError(
                 f"row {i} has people (P, K, D) {people.joints.shape}, at most ({max_people}, {n_joints}, {dims}) fit"
             )
+    number = np.array([len(people) for people in rows], np.uint32)
+    if len(rows) == 1 and len(rows[0]) == max_people:
+        own = [getattr(rows[0], COLUMNS.get(name, name))[None] for name in PeopleBatch._fields[1:]]
+        if all(column.flags.writeable for column in own):  # for read-only arrays kernels would be compiled once more
+            return PeopleBatch(number, *own)
+    shapes: dict[str, tuple[int, ...]] = {
+        "joints": (n_joints, dims),
+        "visible": (n_joints,),
+        "bbox_xywh": (4,),
+    }
+    columns: dict[str, NDArray[Any]] = {}
+    for name in PeopleBatch._fields[1:]:
+        column = COLUMNS.get(name, name)
+        columns[name] = np.zeros((len(rows), max_people, *shapes.get(column, ())), DTYPES[column])
+    for i, people in enumerate(rows):
         for name, table in columns.items():
             table[i, : len(people)] = getattr(people, COLUMNS.get(name, name))
-    return PeopleBatch(number=np.array([len(people) for people in rows], np.uint32), **columns)
+    return PeopleBatch(number, **columns)

@@ -36,7 +36,8 @@ def assert_decodes_alike(spec: TargetSpec, targets: Targets) -> None:
     cells, joints, visible = naive.decode(conventions(spec), heatmap, offsets, count, root_depth, CAMERA.f_px)
     ((found, found_cells),) = Codec(spec).decode_with_cells(targets.at(None), [CAMERA])
     assert found_cells.tolist() == [list(cell) for cell in cells]
-    assert_close(found.joints, np.where(visible[..., None] > 0, joints, 0), 1e-4)
+    far = 6e-8 * float(np.abs(joints).max(initial=0))  # half a step of float32, in which joints are returned
+    assert_close(found.joints, np.where(visible[..., None] > 0, joints, 0), 1e-4 + far)
     np.testing.assert_array_equal(found.visible, visible)
     np.testing.assert_array_equal(found.score, [heatmap[v, u] for u, v in cells])
     if root_depth is not None:
@@ -157,12 +158,13 @@ def test_collision_of_a_parent_spoils_the_path(levels: int) -> None:
 
 @pytest.mark.slow
 def test_kernels_without_jit() -> None:
-    """The kernels mean the same as plain Python: the golden cases and some of the laws."""
+    """The kernels mean the same as plain Python: cases checked on paper, ties, depth, and some of the laws."""
     here = Path(__file__).resolve().parent
-    laws = ["test_encode_equals_reference", "test_decode_of_any_maps_equals_reference"]
+    laws = ["test_encode_equals_reference", "test_decode_of_any_maps_equals_reference", "test_nobody"]
     tests = [
-        str(here / "test_codec_golden.py"),
+        *(str(here / name) for name in ("test_codec_golden.py", "test_codec_depth.py")),
         *(f"{here / 'test_codec_reference.py'}::{law}" for law in laws),
+        f"{here / 'test_codec_laws.py'}::test_kept_targets_forget_what_they_held",
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(

@@ -31,5 +31,7 @@ print(Codec(TargetSpec(input_hw=(64, 64))).encode(people).root_heatmap.max())
     assert run() > 0.9
     assert list((tmp_path / "spmdata/kernels/__pycache__").glob("batch.encode_rows*.nbi"))
     source = tmp_path / "spmdata/kernels/heatmap.py"
-    source.write_text(source.read_text().replace("np.float32(down * across[u])", "np.float32(down * across[u] / 2)"))
+    source.write_text(
+        source.read_text().replace("np.float32(down[v] * across[u])", "np.float32(down[v] * across[u] / 2)")
+    )
     assert run() < 0.6

@@ -120,7 +120,7 @@ class Codec:
             raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
         wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
-        self._draw(rows, out._replace(root_heatmap=wide[0], offsets=wide[1]), *no_memory(n))
+        self._draw(rows, self._maps(out._replace(root_heatmap=wide[0], offsets=wide[1])), *no_memory(n))
         if narrow:
             out.root_heatmap[...], out.offsets[...] = wide
         return out
@@ -251,21 +251,21 @@ class Codec:
         n, found = len(people.number), people.joints.shape[-2:]
         if found != wanted:
             raise SpecError(f"people have (joints, axes) {found}, the spec says {wanted}")
-        deep = self.spec.dims == 3 and people.has_depth.any(axis=1)
-        blind = deep & np.array([camera is None for camera in cameras or [None] * n])
-        if np.any(blind):
-            raise SpecError(
-                f"row {int(np.argmax(blind))} has people with depth, but no camera: "
-                "pass the camera of its input, or use dims 2"
-            )
+        if self.spec.dims == 3:
+            blind = people.has_depth.any(axis=1) & np.array([camera is None for camera in cameras or [None] * n], bool)
+            if blind.any():
+                raise SpecError(
+                    f"row {int(np.argmax(blind))} has people with depth, but no camera: "
+                    "pass the camera of its input, or use dims 2"
+                )
         return tables.Rows(
             *(people.number.astype(np.int64), people.joints, people.visible, people.area, people.bbox),
             *(people.ignore, people.has_depth, self._focal_px(cameras, n)),
         )
 
-    def _draw(self, rows: tables.Rows, targets: Targets, boxes: NDArray[np.int32], number: NDArray[np.int64]) -> None:
-        """Draw rows on float32 targets that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
-        batch.encode_rows(rows, self._tree, self._rules, self._maps(targets), boxes, number)
+    def _draw(self, rows: tables.Rows, maps: tables.Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+        """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
+        batch.encode_rows(rows, self._tree, self._rules, maps, boxes, held)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""

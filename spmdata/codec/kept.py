@@ -15,6 +15,7 @@ from spmdata.codec.targets import Targets
 from spmdata.errors import SpecError
 from spmdata.geometry import Camera
 from spmdata.kernels import batch
+from spmdata.kernels.tables import Maps
 from spmdata.padded import PeopleBatch
 from spmdata.people import People
 
@@ -26,8 +27,8 @@ LAST = {5: (0, 3, 4, 1, 2), 4: (0, 2, 3, 1)}
 
 
 def no_memory(n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return boxes and numbers of people of maps that remember nothing: they are zeroed before they are drawn."""
-    return np.empty((n, 0, 0, 4), np.int32), np.zeros(n, np.int64)
+    """Return what maps take that remember nothing: they are zeroed before they are drawn."""
+    return np.empty((n, 0, 0, 4), np.int32), np.zeros((n, 2), np.int64)
 
 
 class Kept:
@@ -40,11 +41,14 @@ class Kept:
         if codec.spec.dtype != "float32":
             raise SpecError(f"kept targets are float32, the spec says {codec.spec.dtype}: override its dtype")
         self._codec, self._channels_last = codec, channels_last
-        arrays = codec.empty_targets(n)._asdict()
-        #: The arrays as they lie in memory, each C-contiguous.
-        self._memory = {name: self._laid_out(array) for name, array in arrays.items() if array is not None}
-        self._targets = Targets(**{name: self._shaped(array) for name, array in self._memory.items()})
-        self._boxes, self._number = np.zeros((n, 1, len(codec.spec.skeleton) + 1, 4), np.int32), np.zeros(n, np.int64)
+        arrays = {name: a for name, a in codec.empty_targets(n)._asdict().items() if a is not None}
+        memory = {name: self._laid_out(array) for name, array in arrays.items()}
+        self._targets = Targets(**{name: self._shaped(array) for name, array in memory.items()})
+        #: The same memory in its own order: (N, K, D, H, W) and so on, or (N, H, all of a row of cells).
+        flat = {name: a.reshape(*a.shape[:2], -1) if channels_last else a for name, a in memory.items()}
+        self._memory, self._maps = codec._maps(Targets(**flat)), codec._maps(self._targets)
+        self._boxes = np.zeros((n, 1, len(codec.spec.skeleton) + 2, 4), np.int32)
+        self._held = np.zeros((n, 2), np.int64)
 
     def encode(self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None = None) -> Targets:
         """Return the targets of up to N images, valid until the next call.
@@ -63,18 +67,21 @@ class Kept:
         """
         rows = self._codec._rows(people, cameras)
         n, most = len(rows.number), rows.joints.shape[1]
-        if n > len(self._number):
-            raise SpecError(f"kept targets have room for {len(self._number)} images, got {n}")
+        if n > len(self._held):
+            raise SpecError(f"kept targets have room for {len(self._held)} images, got {n}")
         if most > self._boxes.shape[1]:
-            grown = np.zeros((len(self._number), most, *self._boxes.shape[2:]), np.int32)
+            grown = np.zeros((len(self._held), most, *self._boxes.shape[2:]), np.int32)
             grown[:, : self._boxes.shape[1]] = self._boxes
             self._boxes = grown
-        boxes, number = self._boxes[:n], self._number[:n]
-        memory = Targets(**{name: array[:n] for name, array in self._memory.items()})
-        undo = batch.undo_cells if self._channels_last else batch.undo_planes
-        undo(self._codec._maps(memory), boxes, number)
-        targets = self._targets.at(slice(n))
-        self._codec._draw(rows, targets, boxes, number)
+        memory, maps, targets, boxes, held = self._memory, self._maps, self._targets, self._boxes, self._held
+        if n < len(held):
+            memory, maps = Maps._make(a[:n] for a in memory), Maps._make(a[:n] for a in maps)
+            targets, boxes, held = targets.at(slice(n)), boxes[:n], held[:n]
+        if self._channels_last:
+            batch.undo_cells(memory, boxes, held, self._codec.spec.map_hw[1])
+        else:
+            batch.undo_planes(memory, boxes, held)
+        self._codec._draw(rows, maps, boxes, held)
         return targets
 
     def _laid_out(self, array: NDArray[Any]) -> NDArray[Any]:

@@ -28,8 +28,9 @@ def encode_rows(
 ) -> None:
     """Overwrite the maps of N rows.
 
-    boxes (N, P, K + 1, 4) of held (N,) people take what is drawn, on maps that `undo_planes` or `undo_cells` emptied;
-    with room for nobody, P = 0, nothing is remembered and the maps are emptied here.
+    boxes (N, P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, of root_depth
+    and of the heatmap; held (N, 2) how many people that are, and whether ignore is in use. The maps are then those that
+    `undo_planes` or `undo_cells` emptied. With room for nobody, P = 0, nothing is remembered and they are emptied here.
     """
     height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
     most, k_all = people.joints.shape[1], people.joints.shape[2]
@@ -38,8 +39,9 @@ def encode_rows(
     for n in range(len(people.joints)):
         number, area, has_depth = people.number[n], people.area[n], people.has_depth[n]
         place_roots(people, n, tree, rules, height, width, links)
-        draw_roots(maps.heatmap[n], number, links, rules)
-        draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules)
+        draw_roots(maps.heatmap[n], number, links, rules, boxes[n])
+        held[n, 0] = number
+        held[n, 1] = draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules, boxes.shape[1] == 0)
         resolve(people, n, tree, rules, height, width, links)
         units = np.array((rules.norm, rules.norm, CM_PER_M))
         offsets, count, count_z = maps.offsets[n], maps.count[n], maps.count_z[n]
@@ -48,12 +50,11 @@ def encode_rows(
             units[2] = people.f_px[n]
             depth = maps.root_depth[n : n + 1].reshape(1, 1, height, width)
             draw_joints(depth, 2, spare, spare, k_all, number, links, area, has_depth, units, rules, desk, boxes[n])
-        held[n] = number
 
 
 @jit
 def too_many(boxes: NDArray[np.int32], cells: int) -> bool:
-    """Return whether zeroing all cells of a row costs less than so many rows of boxes (P, K, 4)."""
+    """Return whether zeroing all cells of a row costs less than emptying its boxes (P, K, 4)."""
     lines = 0
     for p in range(boxes.shape[0]):
         for k in range(boxes.shape[1]):
@@ -62,55 +63,79 @@ def too_many(boxes: NDArray[np.int32], cells: int) -> bool:
 
 
 @jit
-def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
-    """Empty the boxes that maps of N rows, in their own order, hold."""
-    _, offsets, counts, _, root_depth, counts_z = maps
-    for n in range(len(offsets)):
-        if too_many(boxes[n, : held[n]], counts[n].size):
-            offsets[n], counts[n], counts_z[n], root_depth[n] = 0, 0, 0, 0
-            continue
-        for p in range(held[n]):
-            for k in range(offsets.shape[1]):
-                top, bottom, left, right = boxes[n, p, k]
-                for v in range(top, bottom + 1):
-                    counts[n, k, v, left : right + 1] = 0
-                    for d in range(offsets.shape[2]):
-                        offsets[n, k, d, v, left : right + 1] = 0
-                    if offsets.shape[2] == 3:
-                        counts_z[n, k, v, left : right + 1] = 0
-            undo_depth(root_depth[n], boxes[n, p, offsets.shape[1]])
+def undo_roots(maps: Maps, n: int, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+    """Empty the boxes of the roots, the last two of each person, in heatmap and root_depth, and ignore if in use."""
+    heatmap, _, _, ignore, depths, _ = maps
+    if held[n, 1] > 0:
+        ignore[n] = 0
+    for p in range(held[n, 0]):
+        top, bottom, left, right = boxes[n, p, -1]
+        for v in range(top, bottom + 1):
+            for u in range(np.uint64(left), np.uint64(right + 1)):
+                heatmap[n, v, u] = 0
+        if depths.shape[1] > 0:
+            top, bottom, left, right = boxes[n, p, -2]
+            for v in range(top, bottom + 1):
+                for u in range(np.uint64(left), np.uint64(right + 1)):
+                    depths[n, v, u] = 0
 
 
 @jit
-def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
-    """Empty the boxes of maps whose joints come last: offsets (N, H, W, K, D), count and count_z (N, H, W, K).
+def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+    """Empty what maps of N rows, in their own order, hold by boxes (N, P, K + 2, 4); see `encode_rows`."""
+    _, offsets, counts, _, _, counts_z = maps
+    joints, axes = offsets.shape[1], offsets.shape[2]
+    for n in range(len(offsets)):
+        undo_roots(maps, n, boxes, held)
+        if too_many(boxes[n, : held[n, 0], :joints], counts[n].size):
+            offsets[n], counts[n], counts_z[n] = 0, 0, 0
+            continue
+        for p in range(held[n, 0]):
+            for k in range(joints):
+                left, right = np.uint64(boxes[n, p, k, 2]), np.uint64(boxes[n, p, k, 3] + 1)
+                for v in range(boxes[n, p, k, 0], boxes[n, p, k, 1] + 1):
+                    for u in range(left, right):
+                        counts[n, k, v, u] = 0
+                        offsets[n, k, 0, v, u] = 0
+                        offsets[n, k, 1, v, u] = 0
+                    if axes == 3:
+                        for u in range(left, right):
+                            counts_z[n, k, v, u] = 0
+                            offsets[n, k, 2, v, u] = 0
+
+
+@jit
+def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], width: int) -> None:
+    """Do the same for maps whose joints come last: offsets (N, H, W * K * D), count and count_z (N, H, W * K).
 
     All joints of a cell lie together, so a box is emptied for all at once, and once where joints share it.
     """
-    _, offsets, counts, _, root_depth, counts_z = maps
+    _, offsets, counts, _, _, counts_z = maps
+    numbers, joints = offsets.shape[2] // width, counts.shape[2] // width
     for n in range(len(offsets)):
-        if too_many(boxes[n, : held[n]], counts[n].size):
-            offsets[n], counts[n], counts_z[n], root_depth[n] = 0, 0, 0, 0
+        undo_roots(maps, n, boxes, held)
+        if too_many(boxes[n, : held[n, 0], :joints], counts[n].size):
+            offsets[n], counts[n], counts_z[n] = 0, 0, 0
             continue
-        for p in range(held[n]):
-            for k in range(offsets.shape[3]):
-                top, bottom, left, right = boxes[n, p, k]
-                if k > 0 and boxes[n, p, k - 1, 1] >= 0 and (boxes[n, p, k] == boxes[n, p, k - 1]).all():
+        for p in range(held[n, 0]):
+            for k in range(joints):
+                top, bottom, left, right = (
+                    boxes[n, p, k, 0],
+                    boxes[n, p, k, 1],
+                    boxes[n, p, k, 2],
+                    boxes[n, p, k, 3] + 1,
+                )
+                again = k > 0 and bottom == boxes[n, p, k - 1, 1] and top == boxes[n, p, k - 1, 0]
+                if again and left == boxes[n, p, k - 1, 2] and right == boxes[n, p, k - 1, 3] + 1:
                     continue
                 for v in range(top, bottom + 1):
-                    offsets[n, v, left : right + 1] = 0
-                    counts[n, v, left : right + 1] = 0
-                    if offsets.shape[4] == 3:
-                        counts_z[n, v, left : right + 1] = 0
-            undo_depth(root_depth[n], boxes[n, p, offsets.shape[3]])
-
-
-@jit
-def undo_depth(root_depth: NDArray[np.float32], box: NDArray[np.int32]) -> None:
-    """Empty one box of root_depth (H, W), which is (0, 0) in 2D."""
-    if len(root_depth) > 0:
-        for v in range(box[0], box[1] + 1):
-            root_depth[v, box[2] : box[3] + 1] = 0
+                    for i in range(np.uint64(left * numbers), np.uint64(right * numbers)):
+                        offsets[n, v, i] = 0
+                    for i in range(np.uint64(left * joints), np.uint64(right * joints)):
+                        counts[n, v, i] = 0
+                    if numbers == 3 * joints:
+                        for i in range(np.uint64(left * joints), np.uint64(right * joints)):
+                            counts_z[n, v, i] = 0
 
 
 @jit

@@ -35,19 +35,27 @@ def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np
 
 
 @jit
-def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules) -> None:
-    """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``."""
-    height, width = heatmap.shape
-    heatmap[:] = 0
+def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules, boxes: NDArray[np.int32]) -> None:
+    """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``.
+
+    The last of a person's boxes (P, K + 2, 4) takes what is drawn, on a map that is empty already.
+    """
+    (height, width), remember = heatmap.shape, len(boxes) > 0
+    if not remember:
+        heatmap[:] = 0
     reach = math.sqrt(rules.heat_cut) + 1.0 if rules.heat_cut < 1e12 else 1e6
     across, down, away = np.empty(width, np.float64), np.empty(height, np.float64), np.empty(width, np.float64)
     roots, drawn = links.roots, links.drawn
     for p in range(people):
+        if remember:
+            boxes[p, -1, 1] = -1
         if not drawn[p]:
             continue
         x, y = roots[p, 0], roots[p, 1]
         left, right = max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach))
         top, bottom = max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach))
+        if remember:
+            boxes[p, -1, 0], boxes[p, -1, 1], boxes[p, -1, 2], boxes[p, -1, 3] = top, bottom, left, right
         bell(x, rules.heat_denominator, left, right, across)
         bell(y, rules.heat_denominator, top, bottom, down)
         for u in range(left, right + 1):
@@ -60,16 +68,21 @@ def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: R
 
 
 @jit
-def draw_ignore(ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules) -> None:
+def draw_ignore(
+    ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules, fresh: bool
+) -> bool:
     """Overwrite ``ignore`` (H, W): 1 in the boxes of crowds and unlabelled persons where no root is drawn.
 
-    A cell lies in a box when its centre does: ``x - 0.5 <= px < x + w - 0.5``.
+    A cell lies in a box when its centre does: ``x - 0.5 <= px < x + w - 0.5``. Unless ``fresh``, the map is empty
+    already. Return whether there are such boxes.
     """
-    height, width = heatmap.shape
-    ignore[:] = 0
+    (height, width), used = heatmap.shape, False
+    if fresh:
+        ignore[:] = 0
     for p in range(people.number[n]):
         if not people.ignore[n, p] and people.visible[n, p].any():
             continue
+        used = True
         x, y, w, h = people.bbox[n, p]
         x0, x1 = to_cell(np.float64(x) - 0.5, rules), to_cell(np.float64(x) + np.float64(w) - 0.5, rules)
         y0, y1 = to_cell(np.float64(y) - 0.5, rules), to_cell(np.float64(y) + np.float64(h) - 0.5, rules)
@@ -77,3 +90,4 @@ def draw_ignore(ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people:
             for u in range(max(0, math.ceil(x0)), min(width, math.ceil(x1))):
                 if heatmap[v, u] == 0:
                     ignore[v, u] = 1
+    return used

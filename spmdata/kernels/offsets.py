@@ -80,8 +80,8 @@ def draw_joints(
 ) -> None:
     """Overwrite offsets (K, D, H, W), counts and counts_z (K, H, W) with a row's people.
 
-    boxes (P, K + 1, 4) takes first and last row, first and last column of what is drawn of each joint, on maps that
-    are empty already; with boxes of nobody the maps are emptied first.
+    boxes (P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, on maps that are
+    empty already; with boxes of nobody the maps are emptied first.
 
     The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
     the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor

@@ -55,11 +55,11 @@ def walk(
                 if not rules.anchor_root:
                     u, v = clamp_cell(x, width), clamp_cell(y, height)
                     x, y = float(u), float(v)
-            at[k, 0] = x + rules.norm * offsets[k, 0, v, u]
-            at[k, 1] = y + rules.norm * offsets[k, 1, v, u]
+            at[k, 0] = x + rules.norm * np.float64(offsets[k, 0, v, u])
+            at[k, 1] = y + rules.norm * np.float64(offsets[k, 1, v, u])
             joints[p, k, 0] = at[k, 0] * rules.stride + rules.origin_px
             joints[p, k, 1] = at[k, 1] * rules.stride + rules.origin_px
             if deep:
-                at[k, 2] = z + CM_PER_M * offsets[k, 2, v, u]
+                at[k, 2] = z + CM_PER_M * np.float64(offsets[k, 2, v, u])
                 joints[p, k, 2] = at[k, 2]
             visible[p, k] = 1 if not known or count[k, v, u] > 0 else 0
