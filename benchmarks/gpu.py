@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from kernels import ANNOTATIONS, Image, coco_people, fitted, made_up_people
+from codec_people import ANNOTATIONS, Image, coco_people, fitted, made_up_people
 from results import machine, table, write_section
 
 from spmdata.codec import Codec, Targets
