@@ -223,8 +223,8 @@ class Codec:
             np.zeros((p, k, 2), np.int64),
             *(np.empty((p, k), np.bool_) for _ in range(3)),
         )
-        batch.collide_rows(
-            rows, self._tree, self._rules, *self.spec.map_hw, slack_cell,
+        batch.collide_row(
+            rows, 0, self._tree, self._rules, *self.spec.map_hw, slack_cell,
             out.roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path,
         )  # fmt: skip
         return out

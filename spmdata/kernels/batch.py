@@ -45,11 +45,12 @@ def encode_rows(
         resolve(people, n, tree, rules, height, width, links)
         units = np.array((rules.norm, rules.norm, CM_PER_M))
         offsets, count, count_z = maps.offsets[n], maps.count[n], maps.count_z[n]
-        draw_joints(offsets, 0, count, count_z, 0, number, links, area, has_depth, units, rules, desk, boxes[n])
-        if people.joints.shape[3] == 3:  # the root's depth is drawn like one more joint that has a third axis alone
-            units[2] = people.f_px[n]
-            depth = maps.root_depth[n : n + 1].reshape(1, 1, height, width)
-            draw_joints(depth, 2, spare, spare, k_all, number, links, area, has_depth, units, rules, desk, boxes[n])
+        planes, k = offsets, 0
+        for axis in range(0, people.joints.shape[3], 2):  # one call, not two: each would be compiled, 1.6 s
+            if axis == 2:  # the root's depth is drawn like one more joint that has a third axis alone
+                units[2], k = people.f_px[n], k_all
+                planes, count, count_z = maps.root_depth[n : n + 1].reshape(1, 1, height, width), spare, spare
+            draw_joints(planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n])
 
 
 @jit
@@ -170,8 +171,9 @@ def decode_rows(
 
 
 @jit
-def collide_rows(
+def collide_row(
     people: Rows,
+    n: int,
     tree: Tree,
     rules: Rules,
     height: int,
@@ -185,10 +187,12 @@ def collide_rows(
     direct: NDArray[np.bool_],
     path: NDArray[np.bool_],
 ) -> None:
-    """Fill roots (P, 2) in cells, drawn (P,), supervised (P, K), and what `collide` fills, for the first row."""
+    """Fill roots (P, 2) in cells, drawn (P,), supervised (P, K), and what `collide` fills, for row n."""
     links = new_links(people.joints.shape[1], people.joints.shape[2])
-    place_roots(people, 0, tree, rules, height, width, links)
-    resolve(people, 0, tree, rules, height, width, links)
-    roots[:], drawn[:] = links.roots[:, :2], links.drawn
-    supervised[:] = links.modes[:, :-1] != NOTHING
-    collide(people.visible[0], links, tree, rules, height, width, slack, cells, read, direct, path)
+    place_roots(people, n, tree, rules, height, width, links)
+    resolve(people, n, tree, rules, height, width, links)
+    for p in range(len(roots)):  # whole arrays at once would compile what says that they do not fit, 2 s
+        roots[p, 0], roots[p, 1], drawn[p] = links.roots[p, 0], links.roots[p, 1], links.drawn[p]
+        for k in range(supervised.shape[1]):
+            supervised[p, k] = links.modes[p, k] != NOTHING
+    collide(people.visible[n], links, tree, rules, height, width, slack, cells, read, direct, path)

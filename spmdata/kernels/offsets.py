@@ -47,13 +47,18 @@ class Desk(NamedTuple):
 def new_desk(people: int, height: int, width: int, rules: Rules) -> Desk:
     """Return scratch for that many people on such a map."""
     rows = min(height, 2 * int(reach_of(rules)) + 3)
+    placed, hull = np.empty((people, 2), np.float64), np.empty((height, 2), np.int64)
+    for p in range(people):  # loops compile in a third of the time of numpy's own words
+        placed[p, 0], placed[p, 1] = np.nan, np.nan
+    for v in range(height):
+        hull[v, 0], hull[v, 1] = width, -1
     return Desk(
         np.empty((people, rows, 2), np.int64),
         np.empty((people, 4), np.int64),
-        np.full((people, 2), np.nan),
+        placed,
         np.empty((height, people), np.int64),
         np.zeros(height, np.int64),
-        np.repeat(np.array([[width, -1]]), height).reshape(2, height).T.copy(),
+        hull,
         np.zeros(height, np.bool_),
         np.empty((3, width), np.float64),
         np.empty(width, np.float64),
