@@ -16,9 +16,12 @@ def test_a_change_in_a_called_kernel_reaches_its_cached_callers(tmp_path: Path) 
     shutil.copytree(package, tmp_path / "spmdata", ignore=shutil.ignore_patterns("__pycache__"))
     code = """
 import numpy as np
-from spmdata import Codec, People, TargetSpec
-people = People.of(np.full((1, 17, 2), 30.0), np.full((1, 17), 2))
-print(Codec(TargetSpec(input_hw=(64, 64))).encode(people).root_heatmap.max())
+from spmdata import Codec, TargetSpec
+from spmdata.codec import Targets
+codec = Codec(TargetSpec(input_hw=(64, 64), norm="none"))
+heatmap, offsets = np.zeros((16, 16), np.float32), np.full((17, 2, 16, 16), 2, np.float32)
+heatmap[3, 5] = 1
+print(codec.decode(Targets(heatmap, offsets)).joints[0, 0, 0])
 """
 
     def run() -> float:
@@ -28,10 +31,10 @@ print(Codec(TargetSpec(input_hw=(64, 64))).encode(people).root_heatmap.max())
         )
         return float(done.stdout)
 
-    assert run() > 0.9
-    assert list((tmp_path / "spmdata/kernels/__pycache__").glob("batch.encode_rows*.nbi"))
-    source = tmp_path / "spmdata/kernels/heatmap.py"
-    source.write_text(
-        source.read_text().replace("np.float32(down[v] * across[u])", "np.float32(down[v] * across[u] / 2)")
-    )
-    assert run() < 0.6
+    assert run() == (5 + 2) * 4 + 1.5
+    assert list((tmp_path / "spmdata/kernels/__pycache__").glob("batch.decode_rows*.nbi"))
+    source = tmp_path / "spmdata/kernels/walk.py"
+    text = source.read_text()
+    assert text.count("x + rules.norm *") == 1
+    source.write_text(text.replace("x + rules.norm *", "x + 3 * rules.norm *"))
+    assert run() == (5 + 3 * 2) * 4 + 1.5
