@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,12 @@ def test_public_names_load_on_first_use() -> None:
     code = "import sys, spmtrain; spmtrain.TrainConfig; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert not {"torch", "numba", "dask", "click"} & set(loaded.split())
+
+
+def test_configs_on_the_page_of_training_are_read(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/training.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for i, block in enumerate(blocks):
+        (tmp_path / f"{i}.toml").write_text(block)
+        TrainConfig.from_toml(tmp_path / f"{i}.toml")
