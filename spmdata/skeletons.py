@@ -23,5 +23,17 @@ COCO17 = Skeleton(
     torso=(5, 6, 11, 12),
 )
 
+CROWDPOSE14 = Skeleton(
+    name="crowdpose14",
+    joints=(
+        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head", "neck"),
+    ),
+    parents=(-1, -1, 0, 1, 2, 3, -1, -1, 6, 7, 8, 9, 13, -1),
+    flip=(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 12, 13),
+    sigmas=(0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
+    torso=(0, 1, 6, 7),
+)
+
 #: Every built-in skeleton by name.
-SKELETONS = MappingProxyType({COCO17.name: COCO17})
+SKELETONS = MappingProxyType({skeleton.name: skeleton for skeleton in (COCO17, CROWDPOSE14)})

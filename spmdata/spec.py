@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_type_hints
@@ -115,31 +115,33 @@ class TargetSpec:
         for name, hint in get_type_hints(type(self)).items():
             if choices := get_args(hint) if hint not in (tuple[int, int],) else ():
                 _demand(getattr(self, name) in choices, name, f"one of {', '.join(choices)}", getattr(self, name))
-        for name in ("tau", "sigma", "heatmap_min", "threshold"):
-            value = getattr(self, name)
-            _demand(isinstance(value, (int, float)) and math.isfinite(value), name, "a finite number", value)
-            object.__setattr__(self, name, float(value))
         _demand(isinstance(self.hierarchical, bool), "hierarchical", "true or false", self.hierarchical)
-        _demand(self.tau >= 0, "tau", "a number of at least 0", self.tau)
-        _demand(self.sigma > 0, "sigma", "a number above 0", self.sigma)
-        _demand(0 <= self.heatmap_min < 1, "heatmap_min", "a number in [0, 1)", self.heatmap_min)
-        _demand(0 < self.threshold <= 1, "threshold", "a number in (0, 1]", self.threshold)
-        _demand(self.stride in (2, 4, 8), "stride", "2, 4 or 8", self.stride)
-        _demand(self.nms in (1, 3, 5, 7), "nms", "1, 3, 5 or 7", self.nms)
+        for name, low, high in (
+            ("tau", 0, 1e8),
+            ("sigma", 0.01, 1e4),
+            ("heatmap_min", 0, 0.99),
+            ("threshold", 1e-6, 1),
+        ):
+            value = getattr(self, name)
+            good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+            _demand(good, name, f"a number in [{low:g}, {high:g}]", value)
+            object.__setattr__(self, name, float(value))
+        for name, choices in (("stride", (2, 4, 8)), ("nms", (1, 3, 5, 7)), ("dims", (2, 3))):
+            listed = f"{', '.join(map(str, choices[:-1]))} or {choices[-1]}"
+            _demand(_is_int(getattr(self, name)) and getattr(self, name) in choices, name, listed, getattr(self, name))
         _demand(_is_int(self.max_people) and 1 <= self.max_people <= 1000, "max_people", "1 to 1000", self.max_people)
-        _demand(self.dims in (2, 3), "dims", "2 or 3", self.dims)
         self._check_size()
         self._check_root()
 
     def _check_size(self) -> None:
-        sizes = tuple(self.input_hw)
-        _demand(len(sizes) == 2 and all(_is_int(n) for n in sizes), "input_hw", "(height, width) in px", self.input_hw)
+        sizes = tuple(self.input_hw) if isinstance(self.input_hw, (list, tuple)) else ()
+        _demand(len(sizes) == 2 and all(map(_is_int, sizes)), "input_hw", "(height, width) in px", self.input_hw)
+        _demand(max(sizes) <= 8192, "input_hw", "at most 8192 px a side", sizes)
         object.__setattr__(self, "input_hw", sizes)
         s = self.stride
         if any(n < s or n % s for n in sizes):
             near = tuple(max(s, round(n / s) * s) for n in sizes)
             raise SpecError(f"input_hw must be a multiple of stride {s}, got {sizes}; try {near}")
-        _demand(max(sizes) <= 8192, "input_hw", "at most 8192 px a side", sizes)
 
     def _check_root(self) -> None:
         if self.root in ("mean", "bbox", "torso"):
@@ -178,6 +180,12 @@ class TargetSpec:
             return self.tau / unit**2
         return (self.tau / unit) ** 2 if self.tau_metric == "radius" else self.tau / unit
 
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, but for the skeleton."""
+        names = [f.name for f in fields(self) if f.name != "skeleton"]
+        defaults = TargetSpec()
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(defaults, name)}
+
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""
         return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
@@ -185,18 +193,10 @@ class TargetSpec:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> TargetSpec:
         """Build a spec from `to_json`'s value; an unknown key is a SpecError that names the nearest one."""
-        known = [f.name for f in fields(TargetSpec)]
-        for key in data:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                raise SpecError(
-                    f"unknown key {key!r} in a target spec" + (f"; did you mean {near[0]!r}?" if near else "")
-                )
+        check_keys(data, [f.name for f in fields(TargetSpec)])
         values = dict(data)
         if "skeleton" in values:
             values["skeleton"] = Skeleton.from_json(values["skeleton"])
-        if "input_hw" in values:
-            values["input_hw"] = tuple(values["input_hw"])
         return TargetSpec(**values)
 
     def fingerprint(self) -> str:
@@ -211,7 +211,7 @@ class TargetSpec:
     @staticmethod
     def preset(name: str, **changes: Any) -> TargetSpec:
         """Return one of PRESETS with some fields changed; SpecError on another name."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise SpecError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
         return TargetSpec(**{**PRESETS[name], **changes})
 
@@ -229,6 +229,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "sharp": {"overlap": "nearest"},
     }
 )
+
+
+def check_keys(keys: Iterable[str], known: Sequence[str]) -> None:
+    """Raise SpecError for the first key that is none of the known ones, naming the nearest."""
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise SpecError(f"unknown key {key!r} in a target spec; {hint}")
 
 
 def _is_int(value: object) -> bool:

@@ -18,7 +18,8 @@ FLOORS = (
     ("people", "skeletons"),
     ("padded", "spec", "images", "targets"),
     ("codec", "sources", "metrics", "store"),
-    ("draw", "stream", "prepare", "verify"),
+    ("roundtrip",),
+    ("draw", "spec_file", "stream", "prepare", "verify", "tune"),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms
     ("spmtrain",),
     ("spmcli",),

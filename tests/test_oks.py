@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slow_oks import pycocotools_scores
 from spmdata.metrics.oks import oks_scores
 from spmdata.people import People
 from spmdata.skeletons import COCO17
@@ -70,3 +71,35 @@ def test_crowds_and_unlabelled_people_are_neither_missed_nor_false() -> None:
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="1 images"):
         oks_scores([People.empty(17)], [], COCO17)
+
+
+def crowd_of(rng: np.random.Generator, images: int) -> tuple[list[People], list[People]]:
+    """Return annotated and found people: many on one another, some crowds, some unlabelled, equal scores, sizes."""
+    truth, found = [], []
+    for _ in range(images):
+        g, d = int(rng.integers(0, 9)), int(rng.integers(0, 27))
+        size = rng.choice([20.0, 60.0, 200.0], (g, 1, 1))
+        centre = rng.uniform(100, 160, (g, 1, 2))
+        joints = centre + rng.normal(0, 1, (g, 17, 2)) * size / 4
+        visible = rng.integers(0, 3, (g, 17)) * (rng.random((g, 1)) < 0.85)
+        crowd = rng.random(g) < 0.15
+        truth.append(People.of(joints, visible, area=(size[:, 0, 0] * rng.uniform(0.5, 2, g)) ** 2, ignore=crowd))
+        of = rng.integers(0, max(1, g), d)
+        theirs = joints[of] if g else np.zeros((d, 17, 2))
+        near = theirs + rng.normal(0, 1, (d, 17, 2)) * rng.choice([0.0, 1.0, 5.0, 60.0], (d, 1, 1))
+        found.append(People.of(near, np.full((d, 17), 2), score=rng.choice([0.3, 0.5, 0.9], d)))
+    return truth, found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equals_pycocotools_to_the_last_bit(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spmdata.metrics.oks.BLOCK_PAIRS", 100)
+    truth, found = crowd_of(np.random.default_rng(seed), 25)
+    ours = oks_scores(truth, found, COCO17)
+    assert 0.01 < ours.AP < 0.9
+    assert ours == pycocotools_scores(truth, found, COCO17)
+    for n in (0, 1):
+        assert oks_scores(truth[:n], found[:n], COCO17) == pycocotools_scores(truth[:n], found[:n], COCO17)
+    nobody = [People.empty(17)] * len(truth)
+    assert oks_scores(truth, nobody, COCO17) == pycocotools_scores(truth, nobody, COCO17)
+    assert oks_scores(nobody, found, COCO17) == pycocotools_scores(nobody, found, COCO17)

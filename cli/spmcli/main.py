@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": "spmcli.demo",
     "prepare": "spmcli.prepare",
     "verify-targets": "spmcli.verify",
+    "tune": "spmcli.tune",
     "inspect": "spmcli.show",
     "train": "spmcli.train",
     "eval": "spmcli.evaluate",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from spmdata.skeleton import Skeleton
+    from spmdata.sources.base import Source
+    from spmdata.spec import TargetSpec
+
 F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
 
 
 @dataclass
@@ -52,12 +58,86 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """Return (height, width)."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) not in (1, 2) or not all(p.isdecimal() for p in parts):
+        from spmdata.spec_file import size_hw
+
+        size = size_hw(value)
+        if not isinstance(size, tuple):
             self.fail(f"{value!r} is no size; write 512 or 384x512 (height x width, px)", param, ctx)
-        return int(parts[0]), int(parts[-1])
+        return size
+
+
+class SkeletonType(click.ParamType["Skeleton"]):
+    """Name of a built-in skeleton."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Skeleton:
+        """Return the skeleton."""
+        from spmdata.skeletons import SKELETONS
+
+        if value not in SKELETONS:
+            self.fail(f"no skeleton {value!r}; there are {', '.join(SKELETONS)}", param, ctx)
+        return SKELETONS[value]
+
+
+def reads_annotations(function: F) -> F:
+    """Add the options that say which annotations to read: keywords of `open_source`."""
+    for option in (
+        click.option("--seed", type=click.IntRange(0), help="synthetic: which people.  [default: 0]"),
+        click.option("--skeleton", type=SkeletonType(),
+                     help="Joints of the annotations, such as crowdpose14.  [default: the source's own]"),
+        click.option("--split", help="Split of the data set.  [default: train2017 for coco]"),
+        click.option("--root", type=PATH, help="Where data sets lie.  [default: ./data, else $SPM_DATA]"),
+        click.option("--annotations", type=PATH,
+                     help="Annotation file, .json or .json.gz.  [default: looked for below --root]"),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def chooses_conventions(function: F) -> F:
+    """Add the options that say what targets are: the keywords of `chosen_spec`, and ``file``."""
+    for option in (
+        click.option("--stride", type=int,
+                     help="Input px per cell of the maps: 2, 4 or 8.  [default: the spec's; 4]"),
+        click.option("--input", "input_hw", type=SizeType(),
+                     help="Network input, px: 512 or 384x512 (height x width).  [default: the spec's; 384]"),
+        click.option("--hier/--flat", "hierarchical", default=None,
+                     help="Offsets along the skeleton's tree, or every joint's from the root.  "
+                          "[default: the spec's; flat]"),
+        click.option("--spec", "file", type=PATH, help="TOML file of conventions; the options here win over it."),
+        click.option("--preset",
+                     help="Conventions to start from: paper, ppn, dekr or sharp.  [default: the spec's; paper]"),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def given(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Take some options out of a command's and return those that were given."""
+    taken = {name: options.pop(name) for name in names}
+    return {name: value for name, value in taken.items() if value is not None}
+
+
+def open_with_spec(name: str, file: Path | None, changes: Mapping[str, Any], **where: Any) -> tuple[Source, TargetSpec]:
+    """Open a source and return it with the conventions asked for: options over the file, the file over its preset."""
+    from spmdata.skeletons import COCO17
+    from spmdata.sources.registry import open_source
+
+    # People are drawn at the size that the network sees.
+    size_hw = _spec(file, changes, COCO17).input_hw if name == "synthetic" else None
+    source = open_source(name, size_hw=size_hw, **where)
+    return source, _spec(file, changes, source.skeleton)
+
+
+def _spec(file: Path | None, changes: Mapping[str, Any], skeleton: Skeleton) -> TargetSpec:
+    from spmdata.spec import TargetSpec
+    from spmdata.spec_file import read_spec
+
+    if file is not None:
+        return read_spec(file, skeleton, **changes)
+    values = {"preset": "paper", **changes}
+    return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
 
 
 def one_store_here(path: Path | None) -> Path:

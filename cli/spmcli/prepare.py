@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spmcli.options import Settings, SizeType, talking
+from spmcli.options import PATH, Settings, chooses_conventions, given, open_with_spec, reads_annotations, talking
 from spmcli.output import bytes_text, note, print_json, print_pairs, progress, seconds_text
 
 if TYPE_CHECKING:
@@ -15,38 +15,23 @@ if TYPE_CHECKING:
     from spmdata.prepare.run import Summary
     from spmdata.store.ledger import ShardRecord
 
-PATH = click.Path(path_type=Path)
+#: Conventions that the plan's line on the targets says.
+SAID = ("hierarchical", "input_hw", "stride")
 
 
 @click.command("prepare")
 @click.argument("source")
-@click.option(
-    "--annotations", type=PATH, help="Annotation file, .json or .json.gz.  [default: looked for below --root]"
-)
+@reads_annotations
+@click.option("--rows", type=click.IntRange(1), help="synthetic: images to draw.  [default: 1000]")
 @click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
-@click.option("--root", type=PATH, help="Where data sets lie.  [default: ./data, else $SPM_DATA]")
-@click.option("--split", help="Split of the data set.  [default: train2017 for coco]")
-@click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
-@click.option(
-    "--hier", is_flag=True, help="Hierarchical offsets along the skeleton; without it every joint hangs from the root."
-)
-@click.option(
-    "--input",
-    "input_hw",
-    type=SizeType(),
-    default="384",
-    show_default=True,
-    help="Network input, px: 512 or 384x512 (height x width).",
-)
-@click.option("--stride", type=int, default=4, show_default=True, help="Input px per cell of the maps: 2, 4 or 8.")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
-@click.option("--rows", type=int, help="synthetic: images to draw.  [default: 1000]")
-@click.option("--seed", type=int, help="synthetic: which people.  [default: 0]")
+@chooses_conventions
+@click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
 @click.option(
     "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
 )
-@click.option("--workers", type=int, help="Shards written at once.  [default: every core]")
+@click.option("--workers", type=click.IntRange(1), help="Shards written at once.  [default: every core]")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used.")
 @click.option("--force", is_flag=True, help="Rename a store made by other settings aside.")
 @click.option("--take-over", is_flag=True, help="Take a lock that a run on another host left behind.")
@@ -58,9 +43,7 @@ def command(
     /,
     source: str,
     out: Path | None,
-    hier: bool,
-    input_hw: tuple[int, int],
-    stride: int,
+    file: Path | None,
     no_images: bool,
     scheduler: str,
     workers: int | None,
@@ -73,13 +56,10 @@ def command(
     """
     from spmdata.prepare.plan import plan_store
     from spmdata.prepare.run import prepare_store
-    from spmdata.sources.registry import open_source
-    from spmdata.spec import TargetSpec
 
-    where = {key: rest.pop(key) for key in ("annotations", "images", "root", "split", "all_images", "rows", "seed")}
-    size_hw = input_hw if source == "synthetic" else None  # drawn at the size that the network sees
-    opened = open_source(source, no_images=no_images, size_hw=size_hw, **where)
-    spec = TargetSpec(skeleton=opened.skeleton, hierarchical=hier, input_hw=input_hw, stride=stride)
+    changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
+    where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed")
+    opened, spec = open_with_spec(source, file, changes, no_images=no_images, **where)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
     if not settings.json:
         print_pairs(_plan_lines(plan, workers))
@@ -109,12 +89,14 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
     layout, estimate = plan.layout, plan.estimate
     spec, info, n = layout.spec, layout.source, workers or len(os.sched_getaffinity(0))
     tree = "hierarchical" if spec.hierarchical else "flat"
+    unusual = [f"{name} {value}" for name, value in spec.changed().items() if name not in SAID]
     kept = ["images"] * layout.images + ["maps"] * layout.maps + ["people"]
     return [
         ("store", plan.path),
-        ("source", f"{info.name} {info.split} ({info.annotations})".replace("  ", " ")),
+        ("source", " ".join(filter(None, (info.name, info.split, info.annotations and f"({info.annotations})")))),
         ("targets", f"{spec.skeleton.name}, {tree}, input {_size(spec.input_hw)} px, stride {spec.stride}, "
                     f"maps {_size(spec.map_hw)} cells"),
+        *([("conventions", ", ".join(unusual))] if unusual else []),
         ("keeps", ", ".join(kept)),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
         *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),

@@ -19,16 +19,20 @@ VERSION = 1
 @click.command("inspect")
 @click.argument("store", type=click.Path(path_type=Path), required=False)
 @click.argument("row", type=int, required=False)
+@click.option("--write-spec", type=click.Path(path_type=Path), help="Write its conventions, for spm prepare --spec.")
 @talking
 @click.pass_obj
-def command(settings: Settings, /, store: Path | None, row: int | None) -> None:
+def command(settings: Settings, /, store: Path | None, row: int | None, write_spec: Path | None) -> None:
     """Show what STORE holds: arrays and their bytes, conventions, people, ledger; or one ROW in numbers.
 
     Without STORE: the one store in this folder. An unfinished store is shown as far as it goes.
     """
+    from spmdata import spec_file
     from spmdata.store.reader import open_store
 
     opened = open_store(one_store_here(store), allow_incomplete=True)
+    if write_spec is not None:
+        spec_file.write_spec(write_spec, opened.spec)
     answer = _whole(opened) if row is None else _one_row(opened, row)
     if settings.json:
         print_json({"version": VERSION, **answer})

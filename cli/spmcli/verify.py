@@ -12,7 +12,8 @@ from spmcli.options import Settings, one_store_here, talking
 from spmcli.output import print_json, print_pairs, print_table, progress
 
 if TYPE_CHECKING:
-    from spmdata.verify.report import ErrorLine, Report
+    from spmdata.roundtrip.tally import ErrorLine
+    from spmdata.verify.report import Report
 
 
 @click.command("verify-targets")
@@ -93,5 +94,5 @@ def _print_errors(lines: Sequence[ErrorLine]) -> None:
 
 
 def _verdict(report: Report) -> str:
-    errors = f"{report.beyond_bound:,} joints outside collisions pass the bound of {report.bound_px:.4f} px"
+    errors = f"{report.beyond_bound:,} joints outside collisions pass the bound of {report.bound_px:.6f} px"
     return f"{errors}; {len(report.damage):,} damaged files or rows"

@@ -17,8 +17,8 @@ from spmdata.geometry import letterbox
 from spmdata.prepare.task import BATCH_ROWS
 from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
+from spmdata.store.cost import packed_bytes
 from spmdata.store.schema import StoreSpec
-from spmdata.store.shards import encode_chunk
 
 #: Rows encoded to learn what a row costs.
 TRIAL_ROWS = 16
@@ -107,13 +107,16 @@ def plan_store(
     Raises
     ------
     SpecError
-        Another skeleton than the source's, a path that ends in something else, no rows, images without a folder.
+        Another skeleton or number of axes than the source's, a path that ends in something else, no rows, images
+        without a folder.
     """
     path = Path(path)
     if path.suffix != ".zarr":
         raise SpecError(f"a store's name ends in .zarr, got {path.name!r}; try {path.with_suffix('.zarr').name!r}")
     if spec.skeleton != source.skeleton:
         raise SpecError(f"the spec is for {spec.skeleton.name}, the source has {source.skeleton.name}")
+    if len(source) and (axes := source[0].people.joints.shape[-1]) != spec.dims:
+        raise SpecError(f"dims must be {axes} for {source.info.name}, whose joints have {axes} axes, got {spec.dims}")
     if images and source.image_reader is None:
         raise SpecError("images are wanted, but the source cannot read any; name their folder, or leave images out")
     layout = StoreSpec(
@@ -140,15 +143,12 @@ def _estimate(source: Source, layout: StoreSpec) -> Estimate:
     row_seconds += (time.perf_counter() - start) / len(samples)
     if layout.maps:
         codec = Codec(spec)
-        codec.warm_up()
+        codec.warm_up(decode=False)
         start, packed = time.perf_counter(), 0
         for at in range(0, len(samples), BATCH_ROWS):
             batch = samples[at : at + BATCH_ROWS]
             moved = [s.people.transform(letterbox(s.size_hw, spec.input_hw).affine) for s in batch]
-            for name, maps in codec.encode_batch(moved)._asdict().items():
-                if maps is not None:
-                    array = layout.array(name)
-                    packed += sum(len(encode_chunk(array, row[None]) or b"") + 16 for row in maps)
+            packed += packed_bytes(spec, codec.encode_batch(moved)._asdict())
         row_bytes += packed / len(samples)
         row_seconds += (time.perf_counter() - start) / len(samples)
     if layout.images:

@@ -102,7 +102,8 @@ def prepare_store(
         before, total = len(done), plan.layout.n_shards
         tasks = [_task(plan, shard, strict) for shard in range(total) if shard not in done]
         if tasks and plan.layout.maps:
-            Codec(plan.layout.spec).warm_up()  # compiled once here; many cold processes would race for the cache
+            # Compiled once here: many cold processes would race for the cache.
+            Codec(plan.layout.spec).warm_up(decode=False)
 
         def finished(record: ShardRecord) -> None:
             done[record.shard] = record

@@ -93,6 +93,8 @@ def find_coco(
         split = split or "train2017"
         wanted = f"coco/annotations/person_keypoints_{split}.json[.gz]"
         annotations = _find_annotations(data_root(root, wanted) / "coco" / "annotations", split)
+    elif not annotations.is_file():
+        raise AnnotationError(f"the annotation file {annotations} does not exist")
     elif split is None:
         named = _COCO_NAME.fullmatch(annotations.name)
         split = named[1] if named else ""

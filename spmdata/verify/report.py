@@ -10,36 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spmdata.metrics.oks import OksScores
+from spmdata.roundtrip.tally import ErrorLine
 from spmdata.store.check import Damage
 
 #: Raised when a key of `Report.to_json` changes its meaning.
 REPORT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class ErrorLine:
-    """Round-trip errors of one joint or one level of the tree.
-
-    Parameters
-    ----------
-    name : str
-        Joint name, or ``level 2``.
-    joints : int
-        Joints that were compared.
-    collided : float
-        Share of the reads of this map that hit a cell of another person.
-    mean_px, p99_px : float
-        Over all compared joints, input px.
-    clear_max_px : float
-        Greatest error where nothing collided.
-    """
-
-    name: str
-    joints: int
-    collided: float
-    mean_px: float
-    p99_px: float
-    clear_max_px: float
 
 
 @dataclass(frozen=True)

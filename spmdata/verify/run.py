@@ -8,15 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spmdata.codec import Codec, Targets
-from spmdata.metrics.oks import oks_scores
+from spmdata.roundtrip.compare import RowComparison, compare_row
+from spmdata.roundtrip.tally import tally
 from spmdata.store.check import Damage, check_store
 from spmdata.store.reader import Store, open_store
 from spmdata.store.schema import RowStatus
-from spmdata.verify.compare import RowComparison, compare_row
-from spmdata.verify.report import ErrorLine, Report, WorstRow
+from spmdata.verify.report import Report, WorstRow
 
 #: Rows that one thread reads at once.
 BATCH_ROWS = 8
@@ -96,47 +95,23 @@ def _report(
     store: Store, codec: Codec, compared: Sequence[tuple[int, RowComparison]], damage: Sequence[Damage]
 ) -> Report:
     skeleton, levels = store.skeleton, np.array(codec.spec.tree.levels())
-    results = [result for _, result in compared]
-    nobody = np.zeros(len(skeleton), np.int64)
-    reads = np.sum([nobody, *(r.reads for r in results)], axis=0)
-    hits = np.sum([nobody, *(r.collided for r in results)], axis=0)
-    joint = np.concatenate([nobody[:0], *(r.joint for r in results)])
-    error = np.concatenate([np.empty(0), *(r.error_px for r in results)])
-    bound = np.concatenate([np.empty(0), *(r.bound_px for r in results)])
-    clear = np.concatenate([np.empty(0, np.bool_), *(r.clear for r in results)])
-
-    def line(name: str, which: NDArray[np.bool_]) -> ErrorLine:
-        mine, ours = which[joint], error[which[joint]]
-        return ErrorLine(
-            name=name,
-            joints=len(ours),
-            collided=float(hits[which].sum() / max(1, reads[which].sum())),
-            mean_px=float(ours.mean()) if len(ours) else 0.0,
-            p99_px=float(np.quantile(ours, 0.99)) if len(ours) else 0.0,
-            clear_max_px=float(error[mine & clear].max(initial=0)),
-        )
-
-    k = np.arange(len(skeleton))
+    found, k = tally([row for _, row in compared], skeleton), np.arange(len(skeleton))
     skipped = store.attributes["spm"]["skipped"]
     return Report(
         store=store.path.name,
         complete=store.complete,
         targets="stored" if store.layout.maps else "recipe",
-        rows=len(results),
+        rows=found.rows,
         skipped={reason.lower(): n for reason, n in skipped.items()},
-        people=sum(r.labelled for r in results),
-        lost={
-            "root off the map": sum(r.off_map for r in results),
-            "peak merged with another's": sum(r.merged for r in results),
-            "more than max_people": sum(r.beyond for r in results),
-        },
-        dropped_joints=sum(r.dropped_joints for r in results),
-        collided=float(hits.sum() / max(1, reads.sum())),
-        by_joint=tuple(line(name, k == i) for i, name in enumerate(skeleton.joints)),
-        by_level=tuple(line(f"level {level}", levels == level) for level in np.unique(levels)),
-        beyond_bound=int((clear & (error > bound)).sum()),
-        bound_px=float(bound.max(initial=0)),
-        ceiling=oks_scores([r.truth for r in results], [r.found for r in results], skeleton),
+        people=found.people,
+        lost=found.lost,
+        dropped_joints=found.dropped_joints,
+        collided=found.collided,
+        by_joint=tuple(found.line(name, k == i) for i, name in enumerate(skeleton.joints)),
+        by_level=tuple(found.line(f"level {level}", levels == level) for level in np.unique(levels)),
+        beyond_bound=found.beyond_bound,
+        bound_px=float(found.bound_px.max(initial=0)),
+        ceiling=found.ceiling,
         worst=_worst(store, compared),
         damage=tuple(damage),
     )

@@ -97,6 +97,10 @@ def test_usage_errors_are_exit_code_2(spm: Run) -> None:
     assert "no store" in spm("verify-targets").err or "name the store: 0" in spm("verify-targets").err
     for arguments in (["prepare"], ["prepare", "coco", "--input", "big"], ["prepare", "coco", "--nope"], ["nope"]):
         assert spm(*arguments).code == 2
+    for option in ("--workers", "--rows"):
+        assert f"Invalid value for '{option}': 0 is not in the range" in spm("prepare", "synthetic", option, 0).err
+    absent = spm("prepare", "coco", "--annotations", "none.json")
+    assert absent.err == "AnnotationError: the annotation file none.json does not exist\n"
     unknown = spm("prepare", "cocoa")
     assert "no source 'cocoa'" in unknown.err
     assert "Traceback" not in unknown.err

@@ -92,7 +92,9 @@ def test_what_was_looked_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(AnnotationError, match="annotations: give --images DIR or --no-images"):
         open_source("coco", annotations=path.rename(tmp_path / "mine.json"))
     with pytest.raises(AnnotationError, match="image folder absent does not exist"):
-        open_source("coco", annotations="any.json", images="absent")
+        open_source("coco", annotations=tmp_path / "mine.json", images="absent")
+    with pytest.raises(AnnotationError, match=r"the annotation file any\.json does not exist"):
+        open_source("coco", annotations="any.json")
 
 
 def test_options_reach_the_source() -> None:

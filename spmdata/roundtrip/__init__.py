@@ -1,0 +1,1 @@
+"""People to maps and back again: what the targets themselves cost, whoever asks."""
