@@ -92,7 +92,7 @@ def plan_store(
     spec : TargetSpec
         Conventions of the targets; its skeleton must be the source's.
     path : path-like
-        Where the store goes; ``.zarr``.
+        Where the store goes; its ending says in which form, ``.zarr`` or ``.h5``.
     images, maps : bool
         Keep the images, the target maps.
     shard_rows : int
@@ -111,8 +111,10 @@ def plan_store(
         without a folder.
     """
     path = Path(path)
-    if path.suffix != ".zarr":
-        raise SpecError(f"a store's name ends in .zarr, got {path.name!r}; try {path.with_suffix('.zarr').name!r}")
+    if path.suffix not in (".zarr", ".h5"):
+        raise SpecError(
+            f"a store's name ends in .zarr or .h5, got {path.name!r}; try {path.with_suffix('.zarr').name!r}"
+        )
     if spec.skeleton != source.skeleton:
         raise SpecError(f"the spec is for {spec.skeleton.name}, the source has {source.skeleton.name}")
     if len(source) and (axes := source[0].people.joints.shape[-1]) != spec.dims:

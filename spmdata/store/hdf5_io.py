@@ -105,6 +105,14 @@ class Hdf5Form:
     def lost_files(self, layout: StoreSpec) -> list[Path]:
         return [file for file in map(self._shard, range(layout.n_shards)) if not file.is_file()]
 
+    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
+        """Without what HDF5 adds, its indices and headers."""
+        with hdf5_shards.reading(self._shard(shard)) as file:
+            found = {array.name: int(file[array.name].id.get_storage_size()) for array in layout.arrays()}
+        if layout.images:  # HDF5 counts the pointers alone
+            found["image"] += self.open_shard(layout, layout.array("image"), shard).packed_bytes
+        return found
+
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         return hdf5_shards.encode_chunk(array, values)
 

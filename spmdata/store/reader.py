@@ -216,6 +216,10 @@ class Store:
             status = RowStatus(int(self.read("row/status", [row])[0]))
             raise StoreError(f"row {row} ({status.name}) has no affine: {error}") from error
 
+    def array_bytes(self, shard: int) -> dict[str, int]:
+        """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
+        return self._form.array_bytes(self.layout, shard)
+
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)
 

@@ -81,6 +81,10 @@ class ZarrForm:
         """Only the ledger tells a lost file from one that is all fill value: it is asked when a shard is read."""
         return []
 
+    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
+        files = self.shard_files(layout, shard)
+        return {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         return encode_chunk(array, values)
 
