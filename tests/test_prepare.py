@@ -220,7 +220,7 @@ def write_other_size(folder: Path) -> Path:
 
 def test_plans_are_honest_about_what_cannot_be(tmp_path: Path) -> None:
     source = CocoSource.read(write_small_coco(tmp_path), image_root=None)
-    with pytest.raises(SpecError, match=r"ends in \.zarr, got 'a'; try 'a\.zarr'"):
+    with pytest.raises(SpecError, match=r"ends in \.zarr or \.h5, got 'a'; try 'a\.zarr'"):
         plan_store(source, SPEC, tmp_path / "a", images=False)
     with pytest.raises(SpecError, match="cannot read any; name their folder"):
         plan_store(source, SPEC, tmp_path / "a.zarr")

@@ -11,7 +11,7 @@ from spmdata.store.writer import open_or_create
 
 
 def test_every_command_takes_either(spm: Run, tmp_path: Path) -> None:
-    """Prepare, inspect, verify-targets, train, eval and predict; one that is not finished says what to do."""
+    """Prepare, inspect, verify-targets, train and eval; one that is not finished says what to do."""
     arguments = ("prepare", "synthetic", "--rows", 6, "--input", 64, "--out")
     for name in ("a.zarr", "a.h5"):
         prepared = spm(*arguments, name)
@@ -24,16 +24,10 @@ def test_every_command_takes_either(spm: Run, tmp_path: Path) -> None:
     assert sum(sizes[1].values()) < found[1]["bytes"] == (tmp_path / "a.h5.shards/00000.h5").stat().st_size
     reports = [json.loads(spm("verify-targets", name, "--json").out) for name in ("a.zarr", "a.h5")]
     assert {**reports[0], "store": ""} == {**reports[1], "store": ""}
-    losses = []
-    for name in ("a.zarr", "a.h5"):
-        steps = ("--steps", 2, "--batch", 2, "--threads", 1)
-        trained = spm("train", "--store", name, *steps, "--out", f"run-{name}", "--json")
-        assert trained.code == 0, trained.err
-        losses.append(json.loads(trained.out)["losses"])
-    assert losses[0] == losses[1]
-    for name in ("a.zarr", "a.h5"):
-        scored = spm("eval", "run-a.h5/last.pt", "--store", name)
-        assert scored.code == 0, scored.err
+    trained = spm("train", "--store", "a.h5", "--steps", 1, "--batch", 2, "--threads", 1, "--out", "run", "--json")
+    assert trained.code == 0, trained.err
+    scored = spm("eval", "run/last.pt", "--store", "a.h5")
+    assert scored.code == 0, scored.err
 
     layout = open_store("a.h5").layout
     Path("a.h5.shards/.spm/ledger/00000.json").unlink()
