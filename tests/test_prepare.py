@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -245,7 +246,7 @@ def test_nothing_of_this_machine_or_time_stays_in_a_store(tmp_path: Path) -> Non
     text = b"".join(data for name, data in tree(plan.path).items() if name.endswith(".json"))
     for word in (str(tmp_path), os.uname().nodename, str(os.getpid())):
         if len(word) > 3:
-            assert word.encode() not in text
+            assert not re.search(rb"\b%s\b" % re.escape(word).encode(), text)  # a sha256 may hold any number
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zarr", "coco"]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,8 @@ def new_file() -> Any:
     access.set_fclose_degree(h5f.CLOSE_STRONG)
     access.set_libver_bounds(h5f.LIBVER_V110, h5f.LIBVER_V110)
     creation.set_obj_track_times(False)
-    file = h5f.create(b"in memory", h5f.ACC_TRUNC, fcpl=creation, fapl=access)
+    name = uuid.uuid4().hex.encode()  # HDF5 knows files in memory by their names: threads may each make one
+    file = h5f.create(name, h5f.ACC_TRUNC, fcpl=creation, fapl=access)
     _create_groups(file)
     return file
 

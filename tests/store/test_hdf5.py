@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from spmdata.store.check import check_store
 from spmdata.store.hdf5_shards import Hdf5Shard
 from spmdata.store.reader import open_store
 from spmdata.store.schema import StoreSpec
-from spmdata.store.writer import open_or_create
-from store.cases import expected, image_of, layout_of, plain, write_store
+from spmdata.store.writer import finalise, open_or_create
+from store.cases import expected, image_of, layout_of, plain, tree, write_one, write_store
 from store.stranger import Stranger
 
 LAYOUT = layout_of(11, 4)
@@ -84,6 +85,18 @@ def test_filters_are_as_the_page_says(finished_h5: Path) -> None:
             assert filters == ([] if array.name == "image" else [(32015, (3,)), (3, ())]), array.name
             assert dataset.chunks == (None if array.name == "image" else (array.chunk_rows, *array.row_shape))
             assert dataset.shape == (4, *array.row_shape)
+
+
+def test_threads_make_files_at_once(tmp_path: Path, finished_h5: Path) -> None:
+    path = tmp_path / "data.h5"
+    open_or_create(path, LAYOUT)
+    files = [hdf5_shards.new_file() for _ in range(2)]  # what two threads may hold at one time
+    write_one(path, LAYOUT, 0)
+    assert hdf5_shards.close_file(files[0]) == hdf5_shards.close_file(files[1])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda shard: write_one(path, LAYOUT, shard), [1, 2]))
+    finalise(path, LAYOUT)
+    assert tree(tmp_path) == tree(finished_h5.parent)
 
 
 def test_rows_of_fill_value_take_no_room(finished_h5: Path) -> None:
