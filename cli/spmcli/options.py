@@ -144,7 +144,7 @@ def one_store_here(path: Path | None) -> Path:
     """Return the path, or the one store in the current folder when none is given."""
     if path is not None:
         return path
-    found = sorted(Path().glob("*.zarr"))
+    found = sorted(path for ending in ("*.zarr", "*.h5") for path in Path().glob(ending))
     if len(found) != 1:
         names = ", ".join(str(p) for p in found) or "none"
         raise click.UsageError(f"name the store: {len(found)} of them in this folder ({names})")

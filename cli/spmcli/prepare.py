@@ -27,7 +27,7 @@ SAID = ("hierarchical", "input_hw", "stride")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
 @chooses_conventions
-@click.option("--out", type=PATH, help="Store to write.  [default: SOURCE.zarr]")
+@click.option("--out", type=PATH, help="Store to write, .zarr or .h5.  [default: SOURCE.zarr]")
 @click.option(
     "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
 )

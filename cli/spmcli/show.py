@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,9 @@ def _whole(store: Store) -> dict[str, Any]:
 
     records = Ledger(store.path).done(store.layout)
     totals = Totals.of(records.values())
-    packed: dict[str, int] = {array.name: 0 for array in store.layout.arrays()}
-    for record in records.values():
-        for name, file in record.files.items():
-            packed[name] += file.bytes if file else 0
+    packed = Counter[str]()
+    for shard in records:
+        packed.update(store.array_bytes(shard))
     return {
         "store": str(store.path),
         "complete": store.complete,
@@ -64,6 +64,7 @@ def _whole(store: Store) -> dict[str, Any]:
             for s in record.skipped
         ],
         "rows_done": totals.rows,
+        "bytes": totals.bytes,
         "arrays": [
             {"name": a.name, "shape": a.shape, "dtype": a.dtype, "dims": a.dims, "bytes": packed[a.name]}
             for a in store.layout.arrays()
@@ -74,7 +75,6 @@ def _whole(store: Store) -> dict[str, Any]:
 def _print_whole(answer: dict[str, Any]) -> None:
     attributes, shards, rows = answer["attributes"], answer["shards"], max(1, answer["rows_done"])
     source, counts = attributes["source"], answer["counts"]
-    total = sum(array["bytes"] for array in answer["arrays"])
     print_pairs(
         [
             ("store", answer["store"]),
@@ -83,7 +83,7 @@ def _print_whole(answer: dict[str, Any]) -> None:
             ("fingerprint", attributes["fingerprint"]),
             ("source", f"{source['name']} {source['split']} ({source['annotations']}, sha256 {source['sha256'][:12]})"),
             ("shards", f"{shards['done']} of {shards['of']}, {shards['rows']} rows each"),
-            ("bytes", f"{bytes_text(total)}, {total / rows:,.0f} a row"),
+            ("bytes", f"{bytes_text(answer['bytes'])}, {answer['bytes'] / rows:,.0f} a row"),
             *((name.replace("_", " "), f"{n:,}") for name, n in counts.items()),
             *([("rows skipped", f"{len(answer['skipped']):,}")] if answer["skipped"] else []),
         ]

@@ -39,7 +39,7 @@ class Estimate:
     core_seconds : float
         Of one core, all shards.
     shard_bytes : int
-        Compressed rows of one shard, held by each worker.
+        Held by each worker: the compressed rows of one shard; three times that for HDF5, whose file is made in memory.
     """
 
     bytes: int
@@ -92,7 +92,7 @@ def plan_store(
     spec : TargetSpec
         Conventions of the targets; its skeleton must be the source's.
     path : path-like
-        Where the store goes; ``.zarr``.
+        Where the store goes; its ending says in which form, ``.zarr`` or ``.h5``.
     images, maps : bool
         Keep the images, the target maps.
     shard_rows : int
@@ -111,8 +111,10 @@ def plan_store(
         without a folder.
     """
     path = Path(path)
-    if path.suffix != ".zarr":
-        raise SpecError(f"a store's name ends in .zarr, got {path.name!r}; try {path.with_suffix('.zarr').name!r}")
+    if path.suffix not in (".zarr", ".h5"):
+        raise SpecError(
+            f"a store's name ends in .zarr or .h5, got {path.name!r}; try {path.with_suffix('.zarr').name!r}"
+        )
     if spec.skeleton != source.skeleton:
         raise SpecError(f"the spec is for {spec.skeleton.name}, the source has {source.skeleton.name}")
     if len(source) and (axes := source[0].people.joints.shape[-1]) != spec.dims:
@@ -130,10 +132,10 @@ def plan_store(
         maps=maps,
         image_quality=image_quality,
     )
-    return Plan(path, layout, source, _estimate(source, layout))
+    return Plan(path, layout, source, _estimate(source, layout, copies=3 if path.suffix == ".h5" else 1))
 
 
-def _estimate(source: Source, layout: StoreSpec) -> Estimate:
+def _estimate(source: Source, layout: StoreSpec, copies: int) -> Estimate:
     """Encode and compress a few rows spread over the set, and count what one costs."""
     trial = np.unique(np.linspace(0, len(source) - 1, TRIAL_ROWS).astype(int)).tolist()
     start = time.perf_counter()
@@ -159,5 +161,5 @@ def _estimate(source: Source, layout: StoreSpec) -> Estimate:
     return Estimate(
         bytes=int(row_bytes * layout.rows),
         core_seconds=row_seconds * layout.rows,
-        shard_bytes=int(row_bytes * layout.shard_rows),
+        shard_bytes=int(copies * row_bytes * layout.shard_rows),
     )

@@ -11,11 +11,10 @@ from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import checked
 from spmdata.store.durable import TEMPORARY, unseal
-from spmdata.store.ledger import FileRecord, Ledger, ShardRecord
+from spmdata.store.form import Form, form_of
+from spmdata.store.ledger import FileRecord, Ledger
 from spmdata.store.manifest import MANIFEST, manifest_files, sha256
 from spmdata.store.schema import StoreSpec
-from spmdata.store.shards import ShardFile, shard_path
-from spmdata.store.zarr_io import read_attributes
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Damage:
     Parameters
     ----------
     array : str or None
-        Array; None for metadata, ledger and manifest.
+        Array; None for metadata, ledger and manifest, and for a file of all arrays.
     shard : int or None
         Shard; None for metadata.
     row : int or None
@@ -60,47 +59,47 @@ def check_store(path: str | os.PathLike[str], *, progress: Callable[[int, int], 
     StoreError
         Nothing there, no store of ours, or one of another format version.
     """
-    path = Path(path)
-    if not (path / ".spm").is_dir():
-        read_attributes(path)
-        raise StoreError(f"{path} is no spm store: it has no .spm folder")
+    form = form_of(path)
+    if not (form.home / ".spm").is_dir():
+        form.attributes()
+        raise StoreError(f"{path} is no spm store: {form.home} has no .spm folder")
     try:
-        attributes = read_attributes(path)
+        attributes = form.attributes()
         layout = StoreSpec.from_attributes(attributes, str(path))
     except StoreError as error:
-        if not (path / MANIFEST).is_file() or not (damage := list(_check_manifest(path, None))):
+        if not (form.home / MANIFEST).is_file() or not (damage := list(_check_manifest(form, None))):
             raise
         return [*damage, Damage(None, None, None, str(error))]
     complete = attributes["spm"].get("complete") is True
-    found = list(_check_manifest(path, layout)) if complete else []
-    expected = {MANIFEST, *manifest_files(layout)}
+    found = list(_check_manifest(form, layout)) if complete else []
+    expected = {form.home / MANIFEST, *map(form.file, manifest_files(form, layout))}
     for shard in range(layout.n_shards):
-        found += _check_shard(path, layout, shard, complete)
-        expected |= {shard_path(Path(), array, shard).as_posix() for array in layout.arrays()}
+        found += _check_shard(form, layout, shard, complete)
+        expected.update(form.shard_files(layout, shard).values())
         if progress:
             progress(shard + 1, layout.n_shards)
-    return found + list(_unexpected(path, expected, complete))
+    return found + list(_unexpected(form, expected, complete))
 
 
-def _check_manifest(path: Path, layout: StoreSpec | None) -> Iterator[Damage]:
+def _check_manifest(form: Form, layout: StoreSpec | None) -> Iterator[Damage]:
     """Compare every file that the manifest lists, and the list with the layout, when that can be read."""
     try:
-        content = unseal(path / MANIFEST)
+        content = unseal(form.home / MANIFEST)
     except StoreError as error:
         yield Damage(None, None, None, str(error))
         return
     files = content["files"]
-    if layout and (sorted(files) != manifest_files(layout) or content["fingerprint"] != layout.fingerprint()):
+    if layout and (sorted(files) != manifest_files(form, layout) or content["fingerprint"] != layout.fingerprint()):
         yield Damage(None, None, None, f"{MANIFEST} is of another store")
     for name, digest in files.items():
-        if not (path / name).is_file():
+        if not form.file(name).is_file():
             yield Damage(None, None, None, f"{name} is missing")
-        elif sha256(path / name) != digest:
+        elif sha256(form.file(name)) != digest:
             yield Damage(None, None, None, f"{name} is not as it was written: its sha256 differs")
 
 
-def _check_shard(path: Path, layout: StoreSpec, shard: int, complete: bool) -> Iterator[Damage]:
-    ledger = Ledger(path)
+def _check_shard(form: Form, layout: StoreSpec, shard: int, complete: bool) -> Iterator[Damage]:
+    ledger = Ledger(form.path)
     if not complete and not ledger.file(shard).exists():
         return
     try:
@@ -108,36 +107,37 @@ def _check_shard(path: Path, layout: StoreSpec, shard: int, complete: bool) -> I
     except StoreError as error:
         yield Damage(None, shard, None, str(error))
         return
-    rows = layout.rows_of(shard)
-    names = {array.name for array in layout.arrays()}
-    if (record.start, record.stop) != (rows.start, rows.stop) or set(record.files) != names:
+    rows, files = layout.rows_of(shard), form.shard_files(layout, shard)
+    if (record.start, record.stop) != (rows.start, rows.stop) or set(record.files) != set(files):
         yield Damage(None, shard, None, f"the ledger's record of shard {shard} does not fit the store")
         return
     if record.fingerprint != layout.fingerprint():
         yield Damage(None, shard, None, f"the ledger's record of shard {shard} has another fingerprint")
-    for array in layout.arrays():
-        yield from _check_file(path, layout, array, record)
+    arrays = {form.file_key(array): array if form.names_rows else None for array in layout.arrays()}
+    for name, file in files.items():
+        yield from _check_file(form, layout, arrays[name], file, record.files[name], shard)
 
 
-def _check_file(path: Path, layout: StoreSpec, array: ArraySpec, record: ShardRecord) -> Iterator[Damage]:
-    """Compare one shard file with the ledger; name the rows whose chunks are damaged."""
-    file, wanted = shard_path(path, array, record.shard), record.files[array.name]
+def _check_file(
+    form: Form, layout: StoreSpec, array: ArraySpec | None, file: Path, wanted: FileRecord | None, shard: int
+) -> Iterator[Damage]:
+    """Compare one file of a shard with the ledger; name the rows whose chunks are damaged, where it is one array's."""
+    name, said = array.name if array else None, file.relative_to(form.home)
     if wanted is None or not file.is_file():
         if file.exists() or wanted is not None:
             state = "is missing" if wanted else "should not be there: all its rows are fill value"
-            yield Damage(array.name, record.shard, None, f"{file.relative_to(path)} {state}")
+            yield Damage(name, shard, None, f"{said} {state}")
         return
     intact = FileRecord(file.stat().st_size, sha256(file)) == wanted
-    damage = list(_check_chunks(file, layout, array, record.shard))
+    damage = list(_check_chunks(form, layout, array, shard)) if array else []
     if not intact and not damage:
-        text = f"{file.relative_to(path)} is not as it was written: its size or sha256 differs"
-        damage = [Damage(array.name, record.shard, None, text)]
+        damage = [Damage(name, shard, None, f"{said} is not as it was written: its size or sha256 differs")]
     yield from damage
 
 
-def _check_chunks(file: Path, layout: StoreSpec, array: ArraySpec, shard: int) -> Iterator[Damage]:
+def _check_chunks(form: Form, layout: StoreSpec, array: ArraySpec, shard: int) -> Iterator[Damage]:
     try:
-        chunks = ShardFile(file, array, shard, layout.shard_rows)
+        chunks = form.open_shard(layout, array, shard)
     except StoreError as error:
         yield Damage(array.name, shard, None, str(error))
         return
@@ -149,10 +149,10 @@ def _check_chunks(file: Path, layout: StoreSpec, array: ArraySpec, shard: int) -
             yield Damage(array.name, shard, row, str(error))
 
 
-def _unexpected(path: Path, expected: set[str], complete: bool) -> Iterator[Damage]:
+def _unexpected(form: Form, expected: set[Path], complete: bool) -> Iterator[Damage]:
     """Name files that belong to no store; temp files of an unfinished one are its next run's to remove."""
-    for parent, _, names in os.walk(path):
+    for parent, _, names in os.walk(form.home):
         for name in sorted(names):
-            file = Path(parent, name).relative_to(path).as_posix()
+            file = Path(parent, name)
             if file not in expected and (complete or not name.startswith(TEMPORARY)):
-                yield Damage(None, None, None, f"{file} is not part of the store")
+                yield Damage(None, None, None, f"{file.relative_to(form.home)} is not part of the store")

@@ -1,7 +1,8 @@
 """The bytes of one chunk: C-order little-endian values, zstd, crc32c, exactly as zarr's codecs write them.
 
 Chunks of ``bytes`` are not compressed (they are JPEG or PNG); chunks of ``str`` are. A chunk that is all fill value
-(zeros, False, empty) is absent: its bytes are None. zstd and crc32c release the GIL.
+(zeros, False, empty) is absent: its bytes are None. zstd and crc32c release the GIL. HDF5's chunks hold the same zstd
+frames of numbers (`pack`, `unpack_into`) under another checksum: hdf5_shards.py.
 """
 
 from __future__ import annotations
@@ -43,11 +44,17 @@ def encode_chunk(array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str])
             payload = compress(payload, LEVEL)
     else:
         assert isinstance(values, np.ndarray)
-        payload = compress(_raw(values), LEVEL)
-        # Zeros pack into next to nothing, so looking at every value (7 % of zstd's time) is for those alone.
-        if len(payload) <= 64 + values.nbytes // 4096 and is_zero(values):
+        if (packed := pack(values)) is None:
             return None
+        payload = packed
     return payload + CRC.pack(crc32c(payload))
+
+
+def pack(values: NDArray[Any]) -> bytes | None:
+    """Return the zstd frame of a C-contiguous array's bytes; None when all are zero."""
+    payload: bytes = compress(_raw(values), LEVEL)
+    # Zeros pack into next to nothing, so looking at every value (7 % of zstd's time) is for those alone.
+    return None if len(payload) <= 64 + values.nbytes // 4096 and is_zero(values) else payload
 
 
 def decode_into(chunk: bytes | None, out: NDArray[Any]) -> None:
@@ -60,8 +67,12 @@ def decode_into(chunk: bytes | None, out: NDArray[Any]) -> None:
     """
     if chunk is None:
         out.fill(0)
-        return
-    payload = checked(chunk)
+    else:
+        unpack_into(checked(chunk), out)
+
+
+def unpack_into(payload: bytes, out: NDArray[Any]) -> None:
+    """Decompress what `pack` returned straight into a C-contiguous array; StoreError when it is of another size."""
     if (size := content_size(payload)) != out.nbytes:
         raise StoreError(f"its content is {size if size is not None else 'of unknown'} bytes, not {out.nbytes}")
     _decompress(payload, _raw(out))
@@ -80,10 +91,20 @@ def decode_items(array: ArraySpec, chunk: bytes | None, rows: int) -> list[Any]:
     payload = checked(chunk)
     if array.dtype == "bytes":
         return list(split_items(payload, rows))
+    return decode_text(split_items(unpack(payload), rows))
+
+
+def unpack(payload: bytes) -> bytes:
+    """Return the content of a zstd frame; StoreError when it is none that states its size."""
     if content_size(payload) is None:
         raise StoreError("it is no zstd frame that states its size")
+    return _decompress(payload, None)
+
+
+def decode_text(items: Sequence[bytes]) -> list[str]:
+    """Return text that was written as UTF-8; StoreError when it is not."""
     try:
-        return [item.decode() for item in split_items(_decompress(payload, None), rows)]
+        return [item.decode() for item in items]
     except UnicodeDecodeError as error:
         raise StoreError(f"its text is not UTF-8: {error}") from error
 

@@ -22,15 +22,24 @@ from spmdata.errors import StoreError
 TEMPORARY = ".tmp-"
 
 
-def write_file(path: Path, pieces: Iterable[bytes]) -> None:
+def write_file(path: Path, pieces: Iterable[bytes], temporary_name: str = TEMPORARY) -> None:
     """Write a file whole: nobody ever sees a part of it under its name.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+    pieces : iterable of bytes
+        What it is to hold.
+    temporary_name : str
+        How the name of its temp file begins; one that `sweep` knows.
 
     Raises
     ------
     StoreError
         The disk refuses; a rerun is harmless.
     """
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    temporary = path.with_name(f"{temporary_name}{uuid.uuid4().hex}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
             file.writelines(pieces)
@@ -44,10 +53,10 @@ def write_file(path: Path, pieces: Iterable[bytes]) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
 
 
-def update_file(path: Path, text: bytes) -> None:
+def update_file(path: Path, text: bytes, temporary_name: str = TEMPORARY) -> None:
     """Write a file whole unless it holds just that already."""
     if not path.is_file() or path.read_bytes() != text:
-        write_file(path, [text])
+        write_file(path, [text], temporary_name)
 
 
 def remove_file(path: Path) -> None:
@@ -96,9 +105,12 @@ def create_tree(path: Path, files: Mapping[str, bytes], folders: Iterable[str]) 
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed runs left of `write_file` in the tree at ``path`` and of `create_tree` beside it."""
-    for folder in path.parent.glob(f".{path.name}{TEMPORARY}*"):
-        shutil.rmtree(folder)
+    """Remove what killed runs left of `write_file` in the tree at ``path``, and of both beside it under its name."""
+    for left in path.parent.glob(f".{path.name}{TEMPORARY}*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            os.unlink(left)
     for parent, _, names in os.walk(path):
         for name in names:
             if name.startswith(TEMPORARY):

@@ -14,13 +14,13 @@ from typing import Any
 
 from spmdata.errors import StoreError
 from spmdata.store.durable import seal, unseal, write_file
+from spmdata.store.form import form_of
 from spmdata.store.schema import RowStatus, StoreSpec
-from spmdata.store.shards import shard_path
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """Size and sha256 (hex) of one shard file."""
+    """Size and sha256 (hex) of one file of a shard."""
 
     bytes: int
     sha256: str
@@ -52,7 +52,7 @@ class ShardRecord:
     skipped : tuple of SkippedRow
         In the order of rows.
     files : mapping of str to FileRecord or None
-        By array name; None where all rows are fill value and there is no file.
+        By the form's name for it; None where all rows are fill value and there is no file.
     """
 
     shard: int
@@ -118,11 +118,11 @@ class Ledger:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.store = Path(path)
+        self._form = form_of(path)
 
     def file(self, shard: int) -> Path:
         """Return where a record lies."""
-        return self.store / ".spm" / "ledger" / f"{shard:05d}.json"
+        return self._form.home / ".spm" / "ledger" / f"{shard:05d}.json"
 
     def write(self, record: ShardRecord) -> None:
         """Write one record whole; StoreError when the disk refuses."""
@@ -162,10 +162,9 @@ class Ledger:
 
     def _has_files(self, record: ShardRecord, layout: StoreSpec) -> bool:
         """Whether every file of a record is there in its size, and no other; contents are check_store's matter."""
-        for array in layout.arrays():
-            path = shard_path(self.store, array, record.shard)
+        for name, path in self._form.shard_files(layout, record.shard).items():
             size = path.stat().st_size if path.is_file() else None
-            wanted = record.files.get(array.name)
-            if array.name not in record.files or size != (wanted.bytes if wanted else None):
+            wanted = record.files.get(name)
+            if name not in record.files or size != (wanted.bytes if wanted else None):
                 return False
         return True

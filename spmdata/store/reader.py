@@ -26,12 +26,11 @@ from spmdata.people import People
 from spmdata.skeleton import Skeleton
 from spmdata.spec import TargetSpec
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.chunks import decode_into, decode_items
+from spmdata.store.form import form_of
 from spmdata.store.ledger import Ledger
 from spmdata.store.schema import RowStatus, StoreSpec
-from spmdata.store.shards import ShardFile, shard_path
+from spmdata.store.shards import ShardFile
 from spmdata.store.window import Window
-from spmdata.store.zarr_io import read_attributes
 
 Rows = Sequence[int] | NDArray[np.integer[Any]] | slice
 
@@ -45,7 +44,7 @@ def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) 
     Parameters
     ----------
     path : path-like
-        A ``.zarr`` folder that ``spm prepare`` wrote.
+        A ``.zarr`` folder or a ``.h5`` file that ``spm prepare`` wrote.
     allow_incomplete : bool
         Also open one whose run has not finished; a row of a shard that is not written is a StoreError.
 
@@ -57,16 +56,21 @@ def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) 
     Raises
     ------
     StoreError
-        Nothing there, no store of ours, another format version, unfinished; the message says what to do.
+        Nothing there, no store of ours, another format version, unfinished, a lost file; the message says what to
+        do.
     """
-    path = Path(path)
-    attributes = read_attributes(path)
+    path, form = Path(path), form_of(path)
+    attributes = form.attributes()
     layout = StoreSpec.from_attributes(attributes, str(path))
     if not attributes["spm"].get("complete") and not allow_incomplete:
         done = len(Ledger(path).done(layout))
         raise StoreError(
             f"{path} is not finished: {done} of {layout.n_shards} shards are written; run the spm prepare command "
             "that made it again to finish it"
+        )
+    if attributes["spm"].get("complete") and (lost := form.lost_files(layout)):
+        raise StoreError(
+            f"{path}: {len(lost)} of its files are lost, the first is {lost[0]}; run the same spm prepare command again"
         )
     return Store(path, layout, attributes)
 
@@ -88,7 +92,7 @@ class Store:
 
     def __init__(self, path: Path, layout: StoreSpec, attributes: dict[str, Any]) -> None:
         self.path, self.layout, self.attributes = path, layout, attributes
-        self._root = path.absolute()  # files are opened later, perhaps from another folder
+        self._form = form_of(path.absolute())  # files are opened later, perhaps from another folder
         self._arrays = {array.name: array for array in layout.arrays()}
         self._people = [self._arrays[f"people/{name}"] for name in PeopleBatch._fields]
         files = min(4096, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
@@ -97,7 +101,7 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it is, not what it keeps."""
-        return type(self), (self._root, self.layout, self.attributes)
+        return type(self), (self._form.path, self.layout, self.attributes)
 
     @property
     def spec(self) -> TargetSpec:
@@ -147,7 +151,7 @@ class Store:
             out = np.empty(wanted, array.numpy)
         elif out.shape != wanted or out.dtype != array.numpy or not out.flags.c_contiguous:
             raise StoreError(f"out must be C-contiguous {wanted} {array.numpy} for {name}, got {out.shape} {out.dtype}")
-        if array.chunk_rows == 1:
+        if array.chunk_rows == 1 and array.dtype != "str":
             for i, row in enumerate(numbers.tolist()):
                 self._read_row(array, row, out[i : i + 1])
             return out
@@ -197,7 +201,8 @@ class Store:
         """
         shard, number = self._place(row)
         array = self._array("image")
-        data: bytes = _items(self._file(array, shard), array, number, 1)[0]
+        file = self._file(array, shard)
+        data: bytes = file.items(number)[0] if file else b""
         expected = int(self._table(self._arrays["image_crc32c"], shard)[number])
         if crc32c(data) != expected:
             raise StoreError(f"image row {row}: its crc32c is {crc32c(data):08x}, image_crc32c says {expected:08x}")
@@ -210,6 +215,10 @@ class Store:
         except SpecError as error:
             status = RowStatus(int(self.read("row/status", [row])[0]))
             raise StoreError(f"row {row} ({status.name}) has no affine: {error}") from error
+
+    def array_bytes(self, shard: int) -> dict[str, int]:
+        """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
+        return self._form.array_bytes(self.layout, shard)
 
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)
@@ -234,13 +243,12 @@ class Store:
     def _read_row(self, array: ArraySpec, row: int, out: NDArray[Any]) -> None:
         """Read one row of an array with a chunk a row into ``out`` (1, ...)."""
         shard, number = divmod(row, self.layout.shard_rows)
-        file = self._file(array, shard)
-        if array.varying:
-            out[0] = _items(file, array, number, 1)[0]
-        elif file is None:
+        if array.dtype == "bytes":
+            out[0] = self.image_bytes(row)
+        elif (file := self._file(array, shard)) is None:
             out.fill(0)
         else:
-            file.decoded(number, lambda chunk: decode_into(chunk, out))
+            file.read_into(number, out)
 
     def _table(self, array: ArraySpec, shard: int) -> NDArray[Any]:
         """One shard of an array with a chunk a shard, (R, ...), decoded once while it is kept."""
@@ -249,9 +257,9 @@ class Store:
         def decode() -> NDArray[Any]:
             file, table = self._file(array, shard), np.zeros((rows, *array.row_shape), array.numpy)
             if array.varying:
-                table[:] = _items(file, array, 0, rows)
+                table[:] = file.items(0) if file else [""] * rows
             elif file is not None:
-                file.decoded(0, lambda chunk: decode_into(chunk, table))
+                file.read_into(0, table)
             table.flags.writeable = False
             return table
 
@@ -264,24 +272,18 @@ class Store:
         """Open a shard file; None when the ledger says that all of it is fill value."""
         file = None
         with suppress(FileNotFoundError):
-            file = ShardFile(shard_path(self._root, array, shard), array, shard, self.layout.shard_rows)
+            file = self._form.open_shard(self.layout, array, shard)
         if file is None or not self.complete:
             try:
-                record = Ledger(self._root).read(shard)
+                record = Ledger(self._form.path).read(shard)
             except StoreError as error:
                 first, last = self.layout.rows_of(shard)[0], self.layout.rows_of(shard)[-1]
                 raise StoreError(f"rows {first} to {last} of {self.path} are not written: {error}") from error
-            if file is None and record.files.get(array.name) is not None:
+            if file is None and record.files.get(self._form.file_key(array)) is not None:
                 raise StoreError(
                     f"{array.name}: the file of shard {shard} is lost; run the same spm prepare command again"
                 )
         return file
-
-
-def _items(file: ShardFile | None, array: ArraySpec, number: int, rows: int) -> list[Any]:
-    if file is None:
-        return decode_items(array, None, rows)
-    return file.decoded(number, lambda chunk: decode_items(array, chunk, rows))
 
 
 def _weight(values: NDArray[Any]) -> int:

@@ -1,4 +1,4 @@
-"""One shard file: chunks one after another, then the index; written whole, read by `pread`.
+"""One shard file of one array: chunks one after another, then the index; written whole, read by `pread`.
 
 The index is 16 bytes a chunk (offset, length; u8 little-endian; both 2^64 - 1 when the chunk is absent), then its
 crc32c: the ``sharding_indexed`` codec of zarr v3 with the index at the end.
@@ -10,14 +10,15 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from google_crc32c import value as crc32c
+from numpy.typing import NDArray
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.chunks import CRC, encode_chunk
+from spmdata.store.chunks import CRC, decode_into, decode_items, encode_chunk
 from spmdata.store.durable import remove_file, write_file
 
 ABSENT = 2**64 - 1
@@ -92,19 +93,39 @@ class ShardFile:
 
     def __init__(self, path: Path, array: ArraySpec, shard: int, shard_rows: int) -> None:
         self._array, self._shard, self._rows = array, shard, shard_rows
+        self._path = path
         self._handle = os.open(path, os.O_RDONLY)
-        chunks = shard_rows // array.chunk_rows
-        self._end = os.fstat(self._handle).st_size - 16 * chunks - CRC.size
+        #: Where chunks may lie: before this byte.
+        self._end = os.fstat(self._handle).st_size
+        self._index = self._find(shard_rows // array.chunk_rows)
+
+    def _find(self, chunks: int) -> NDArray[np.uint64]:
+        """Return offset and length of every chunk, (chunks, 2), both `ABSENT` where there is none."""
+        size = 16 * chunks + CRC.size
+        self._end -= size
         if self._end < 0:
-            raise self._damaged(f"{self._end + 16 * chunks + CRC.size} bytes are too few for its index")
-        tail = os.pread(self._handle, 16 * chunks + CRC.size, self._end)
-        if len(tail) != 16 * chunks + CRC.size or CRC.pack(crc32c(tail[:-4])) != tail[-4:]:
+            raise self._damaged(f"{self._end + size} bytes are too few for its index")
+        tail = os.pread(self._handle, size, self._end)
+        if len(tail) != size or CRC.pack(crc32c(tail[:-4])) != tail[-4:]:
             raise self._damaged("the crc32c of its index is wrong")
-        self._index = np.frombuffer(tail, "<u8", 2 * chunks)
+        return np.frombuffer(tail, "<u8", 2 * chunks).reshape(chunks, 2)
 
     def __len__(self) -> int:
         """Return the number of chunks."""
-        return self._index.size // 2
+        return len(self._index)
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of all chunks that are there."""
+        return int(self._index[self._index[:, 0] != ABSENT, 1].sum())
+
+    def read_into(self, number: int, out: NDArray[Any]) -> None:
+        """Decode a chunk of a fixed dtype into a C-contiguous array; StoreError on damage."""
+        self.decoded(number, lambda chunk: decode_into(chunk, out))
+
+    def items(self, number: int) -> list[Any]:
+        """Return the items of a chunk of ``bytes`` or ``str``, one a row; StoreError on damage."""
+        return self.decoded(number, lambda chunk: decode_items(self._array, chunk, self._array.chunk_rows))
 
     def chunk(self, number: int) -> bytes | None:
         """Return the stored bytes of a chunk, unchecked; None when it is absent.
@@ -114,10 +135,10 @@ class ShardFile:
         StoreError
             It lies outside of the file, or the file ends early.
         """
-        offset, length = int(self._index[2 * number]), int(self._index[2 * number + 1])
+        offset, length = self._index[number].tolist()
         if offset == length == ABSENT:
             return None
-        if length < CRC.size or offset + length > self._end:
+        if offset + length > self._end:
             raise self.damaged(number, f"the index puts it at {offset} + {length} of {self._end} bytes")
         data = os.pread(self._handle, length, offset)
         if len(data) != length:
@@ -142,8 +163,12 @@ class ShardFile:
         first = self._shard * self._rows
         return StoreError(
             f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}; to have it "
-            f"written again, remove .spm/ledger/{self._shard:05d}.json and run the same spm prepare command again"
+            f"written again, remove {self._ledger()} and run the same spm prepare command again"
         )
+
+    def _ledger(self) -> str:
+        """Name the record that says that this shard is done."""
+        return f".spm/ledger/{self._shard:05d}.json"
 
     def __del__(self) -> None:
         """Close the file when its last reader lets go, so that dropping it from a cache never cuts a read short."""

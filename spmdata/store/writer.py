@@ -1,5 +1,7 @@
 """Write a store: create or resume it, write its shards one by one in any order and process, finalise it.
 
+The same for every form of store (`form.py`).
+
 The order that a kill at any point cannot hurt: shard files, the shard's ledger record; when all are there, the
 manifest, and last ``complete: true``.
 """
@@ -15,14 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spmdata.errors import StoreError
-from spmdata.store import zarr_io
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.chunks import encode_chunk
-from spmdata.store.durable import sweep, sync_folder, update_file
+from spmdata.store.durable import sweep, sync_folder
+from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
 from spmdata.store.manifest import write_manifest
 from spmdata.store.schema import StoreSpec
-from spmdata.store.shards import shard_path, write_shard
 
 
 def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bool = False) -> dict[int, ShardRecord]:
@@ -49,26 +49,27 @@ def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bo
         A store of another fingerprint or format version; something at ``path`` that is no store (``force`` or
         not).
     """
-    path = Path(path)
-    if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
-        sweep(path)
-        zarr_io.create_group(path, layout)
+    path, form = Path(path), form_of(path)
+    if form.vacant():
+        _sweep(form)
+        form.create(layout)
         return {}
     try:
-        attributes = zarr_io.read_attributes(path)
+        attributes = form.attributes()
         _demand_same(StoreSpec.from_attributes(attributes, str(path)), layout, path)
     except StoreError as error:
-        if not (path / ".spm").is_dir():
+        if not form.ours():
             raise StoreError(f"{path} is there and is no spm store: choose another output") from error
         if not force:
             raise StoreError(f"{error}; choose another output, or --force to rename that store aside") from error
-        _set_aside(path)
-        zarr_io.create_group(path, layout)
+        _set_aside(form)
+        form.create(layout)
         return {}
-    sweep(path)
+    _sweep(form)
+    form.restore()
     done = Ledger(path).done(layout)
     if attributes["spm"].get("complete") and len(done) < layout.n_shards:
-        update_file(path / zarr_io.ROOT_FILE, zarr_io.metadata(layout, layout.attributes())[zarr_io.ROOT_FILE])
+        form.update(form.root, form.metadata(layout, layout.attributes())[form.root])
     return done
 
 
@@ -94,7 +95,7 @@ def finalise(path: str | os.PathLike[str], layout: StoreSpec) -> Totals:
     StoreError
         Shards are missing; the message says how many and what to run.
     """
-    path = Path(path)
+    form = form_of(path)
     done = Ledger(path).done(layout)
     if missing := [shard for shard in range(layout.n_shards) if shard not in done]:
         raise StoreError(
@@ -103,13 +104,13 @@ def finalise(path: str | os.PathLike[str], layout: StoreSpec) -> Totals:
         )
     totals = Totals.of(done.values())
     skipped = {status.name.lower(): number for status, number in totals.skipped.items()}
-    files = zarr_io.metadata(layout, layout.attributes(complete=True, counts=totals.counts, skipped=skipped))
-    sweep(path)
-    root = files.pop(zarr_io.ROOT_FILE)
+    files = form.metadata(layout, layout.attributes(complete=True, counts=totals.counts, skipped=skipped))
+    _sweep(form)
+    root = files.pop(form.root)
     for name, text in files.items():
-        update_file(path / name, text)
-    write_manifest(path, layout, {zarr_io.ROOT_FILE: root, **files})
-    update_file(path / zarr_io.ROOT_FILE, root)
+        form.update(name, text)
+    write_manifest(form, layout, {form.root: root, **files})
+    form.update(form.root, root)
     return totals
 
 
@@ -129,7 +130,7 @@ class ShardWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], layout: StoreSpec, shard: int) -> None:
-        self._path, self._layout, self._shard = Path(path), layout, shard
+        self._path, self._form, self._layout, self._shard = Path(path), form_of(path), layout, shard
         self._rows = layout.rows_of(shard)
         self._arrays = {array.name: array for array in layout.arrays()}
         self._chunks: dict[tuple[str, int], bytes | None] = {}
@@ -162,14 +163,14 @@ class ShardWriter:
                 raise StoreError(
                     f"{name} row {self._rows[index]} must be {wanted.__name__}, got {type(value).__name__}"
                 )
-            return self._keep(array, index, encode_chunk(array, [value]))
+            return self._keep(array, index, self._form.encode(array, [value]))
         value = np.asarray(value)
         if value.shape != array.row_shape or value.dtype != array.numpy:
             raise StoreError(
                 f"{name} row {self._rows[index]} must be {array.row_shape} {array.numpy}, "
                 f"got {value.shape} {value.dtype}"
             )
-        return self._keep(array, index, encode_chunk(array, np.ascontiguousarray(value)))
+        return self._keep(array, index, self._form.encode(array, np.ascontiguousarray(value)))
 
     def put_table(self, name: str, values: ArrayLike) -> None:
         """Compress all rows of the shard of an array with a chunk a shard.
@@ -199,7 +200,7 @@ class ShardWriter:
             padded[:n] = _cast(array, np.asarray(values), n)
             chunks = list(padded.reshape(-1, array.chunk_rows, *array.row_shape))
         for i, chunk in enumerate(chunks):
-            self._keep(array, i, encode_chunk(array, chunk))
+            self._keep(array, i, self._form.encode(array, chunk))
 
     def commit(self, counts: Mapping[str, int], skipped: Iterable[SkippedRow] = ()) -> ShardRecord:
         """Write every shard file, then the ledger's record.
@@ -223,11 +224,13 @@ class ShardWriter:
         """
         if missing := [table.name for table in self._layout.tables() if (table.name, 0) not in self._chunks]:
             raise StoreError(f"shard {self._shard}: tables not put: {', '.join(missing)}")
-        files: dict[str, FileRecord | None] = {}
-        for array in self._arrays.values():
-            chunks = [self._chunks.get((array.name, i)) for i in range(self._layout.shard_rows // array.chunk_rows)]
-            written = write_shard(shard_path(self._path, array, self._shard), chunks)
-            files[array.name] = FileRecord(*written) if written else None
+        rows = self._layout.shard_rows
+        chunks = {
+            array.name: [self._chunks.get((array.name, i)) for i in range(rows // array.chunk_rows)]
+            for array in self._arrays.values()
+        }
+        written = self._form.write_shard(self._layout, self._shard, chunks)
+        files = {name: FileRecord(*file) if file else None for name, file in written.items()}
         record = ShardRecord(
             shard=self._shard,
             start=self._rows.start,
@@ -273,10 +276,20 @@ def _demand_same(there: StoreSpec, here: StoreSpec, path: Path) -> None:
         )
 
 
-def _set_aside(path: Path) -> None:
-    """Rename a store to the first free name of ``.old``, ``.old2``, ..."""
-    number = 1
-    while os.path.lexists(old := path.with_name(f"{path.name}.old{number if number > 1 else ''}")):
+def _set_aside(form: Form) -> None:
+    """Rename a store to the first free name of ``.old``, ``.old2``, ...; go on where a kill stopped that."""
+    number, moves = 1, list(zip(form.parts, form.aside(""), strict=True))
+    while any(os.path.lexists(part) and os.path.lexists(old) for part, old in moves):
         number += 1
-    os.rename(path, old)
-    sync_folder(path.parent)
+        moves = list(zip(form.parts, form.aside(str(number)), strict=True))
+    for part, old in moves:
+        if os.path.lexists(part):
+            os.makedirs(old.parent, exist_ok=True)
+            os.rename(part, old)
+            sync_folder(old.parent)
+    sync_folder(form.path.parent)
+
+
+def _sweep(form: Form) -> None:
+    for part in form.parts:
+        sweep(part)

@@ -1,42 +1,101 @@
-"""The zarr v3 side of a store: its metadata files and attributes. zarr-python writes the text, we put it on disk."""
+"""The zarr v3 form of a store: a folder with metadata files. zarr-python writes their text, we put it on disk."""
+
+# ruff: noqa: D102  # form.py says what each method is for
 
 from __future__ import annotations
 
 import json
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.chunks import LEVEL
-from spmdata.store.durable import create_tree
+from spmdata.store.chunks import LEVEL, encode_chunk
+from spmdata.store.durable import create_tree, update_file
 from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import ShardFile, shard_path, write_shard
 
 ROOT_FILE = "zarr.json"
 #: Groups of a store. ``.spm`` is one so that zarr does not warn of a folder it does not know when it lists the root.
 GROUPS = ("people", "row", ".spm")
 
 
-def create_group(path: Path, layout: StoreSpec) -> None:
-    """Create an empty, unfinished store at once: every metadata file and folder of it.
+class ZarrForm:
+    """A store in zarr."""
 
-    Raises
-    ------
-    StoreError
-        The disk refuses, or something is there already.
-    """
-    folders = [".spm/ledger", *(array.name for array in layout.arrays())]
-    create_tree(path, metadata(layout, layout.attributes()), folders)
+    root = ROOT_FILE
+    names_rows = True
 
+    def __init__(self, path: Path) -> None:
+        self.path = self.home = path
+        self.parts: tuple[Path, ...] = (path,)
 
-def metadata(layout: StoreSpec, attributes: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return every metadata file of a store by its path in the group, the root's with these attributes."""
-    files = dict(_files(layout))
-    root = {**json.loads(files[ROOT_FILE]), "attributes": attributes}
-    return {**files, ROOT_FILE: _text(root)}
+    def vacant(self) -> bool:
+        return not os.path.lexists(self.path) or (self.path.is_dir() and not any(self.path.iterdir()))
+
+    def ours(self) -> bool:
+        return (self.path / ".spm").is_dir()
+
+    def aside(self, number: str) -> tuple[Path, ...]:
+        return (self.path.with_name(f"{self.path.name}.old{number}"),)
+
+    def attributes(self) -> dict[str, Any]:
+        return read_attributes(self.path)
+
+    def create(self, layout: StoreSpec) -> None:
+        """All at once: every metadata file and folder."""
+        folders = [".spm/ledger", *(array.name for array in layout.arrays())]
+        create_tree(self.path, self.metadata(layout, layout.attributes()), folders)
+
+    def restore(self) -> None:
+        """There is nothing to restore: `create` is one rename."""
+
+    def metadata_names(self, layout: StoreSpec) -> list[str]:
+        nodes = [*GROUPS, *(array.name for array in layout.arrays())]
+        return [ROOT_FILE, *(f"{node}/{ROOT_FILE}" for node in nodes)]
+
+    def metadata(self, layout: StoreSpec, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+        files = dict(_files(layout))
+        root = {**json.loads(files[ROOT_FILE]), "attributes": attributes}
+        return {**files, ROOT_FILE: _text(root)}
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def update(self, name: str, text: bytes) -> None:
+        update_file(self.path / name, text)
+
+    def shard_files(self, layout: StoreSpec, shard: int) -> dict[str, Path]:
+        return {array.name: shard_path(self.path, array, shard) for array in layout.arrays()}
+
+    def file_key(self, array: ArraySpec) -> str:
+        return array.name
+
+    def lost_files(self, layout: StoreSpec) -> list[Path]:
+        """Only the ledger tells a lost file from one that is all fill value: it is asked when a shard is read."""
+        return []
+
+    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
+        files = self.shard_files(layout, shard)
+        return {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+
+    def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
+        return encode_chunk(array, values)
+
+    def write_shard(
+        self, layout: StoreSpec, shard: int, chunks: Mapping[str, Sequence[bytes | None]]
+    ) -> dict[str, tuple[int, str] | None]:
+        files = self.shard_files(layout, shard)
+        return {name: write_shard(file, chunks[name]) for name, file in files.items()}
+
+    def open_shard(self, layout: StoreSpec, array: ArraySpec, shard: int) -> ShardFile:
+        return ShardFile(shard_path(self.path, array, shard), array, shard, layout.shard_rows)
 
 
 @lru_cache(maxsize=4)  # creation and finalise ask for the same

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from google_crc32c import value as crc32c
 from numpy.typing import NDArray
@@ -132,6 +133,15 @@ def write_store(path: Path, layout: StoreSpec) -> Path:
             write_one(path, layout, shard)
     finalise(path, layout)
     return path
+
+
+def plain(dataset: Any) -> list[Any]:
+    """Return what plain h5py reads, as Python values."""
+    if h5py.check_string_dtype(dataset.dtype):
+        return list(dataset.asstr()[:].tolist())
+    if h5py.check_vlen_dtype(dataset.dtype):
+        return [row.tobytes() for row in dataset[:]]
+    return list(dataset[:].tolist())
 
 
 def tree(path: Path) -> dict[str, bytes | None]:

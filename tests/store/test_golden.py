@@ -1,11 +1,14 @@
-"""The store in golden.zarr was written once; it guards format version 1 against us and against zarr-python."""
+"""The golden stores were written once; they guard format version 1 against us, zarr-python and HDF5."""
 
 import json
 import struct
 from pathlib import Path
 from typing import Any
 
+import h5py
+import hdf5plugin  # noqa: F401  # the zstd filter
 import numpy as np
+import pytest
 import zarr
 from google_crc32c import value as crc32c
 from numcodecs.zstd import decompress
@@ -13,14 +16,16 @@ from numcodecs.zstd import decompress
 from spmdata.store.check import check_store
 from spmdata.store.reader import open_store
 from store.cases import expected, layout_of, write_store
-from store.make_golden import GOLDEN
+from store.make_golden import GOLDEN, GOLDEN_H5
+from store.stranger import Stranger
 
 LAYOUT = layout_of(rows=3, shard_rows=2)
 ABSENT = 2**64 - 1
 
 
-def test_numbers_on_paper() -> None:
-    store = open_store(GOLDEN)
+@pytest.mark.parametrize("path", [GOLDEN, GOLDEN_H5], ids=["zarr", "h5"])
+def test_numbers_on_paper(path: Path) -> None:
+    store = open_store(path)
     assert store.layout.fingerprint() == LAYOUT.fingerprint()
     assert store.status.tolist() == [0, 1, 0]
     assert store.image_bytes(2) == b"\xff"
@@ -41,6 +46,30 @@ def test_both_readers_read_what_was_put() -> None:
         np.testing.assert_array_equal(store.table(array.name), wanted)
         np.testing.assert_array_equal(np.asarray(theirs[:], array.numpy), wanted)
     assert check_store(GOLDEN) == []
+
+
+def test_so_do_both_of_hdf5() -> None:
+    store = open_store(GOLDEN_H5)
+    assert store.attributes == open_store(GOLDEN).attributes
+    with h5py.File(GOLDEN_H5) as file:
+        assert json.loads(file.attrs["spm"]) == store.attributes["spm"]
+        for array in LAYOUT.arrays():
+            wanted, dataset = expected(LAYOUT, array), file[array.name]
+            np.testing.assert_array_equal(store.table(array.name), wanted)
+            theirs = dataset.asstr()[:] if array.dtype == "str" else dataset[:]
+            assert [bytes(t) if array.dtype == "bytes" else t for t in theirs.tolist()] == wanted.tolist()
+    assert check_store(GOLDEN_H5) == []
+
+
+@pytest.mark.parametrize("path", [GOLDEN, GOLDEN_H5], ids=["zarr", "h5"])
+def test_a_stranger_knows_rows_and_people(path: Path) -> None:
+    """The reader of stranger.py sees what stands on paper."""
+    stranger = Stranger(path)
+    assert [stranger.value("image", row)[-1:] for row in range(3)] == [b"0", b"", b"\xff"]
+    assert stranger.value("row/path", 2) == "val2017/000000000002-é.jpg"
+    assert [len(stranger.people(row)) for row in range(3)] == [0, 0, 2]
+    assert stranger.people(2)[0]["joints"].tolist() == [[0.0, 15.5], [0.0, 0.0], [13.5, 4.75]]
+    assert float(np.abs(stranger.targets(0)["offsets"]).sum()) == 9.0
 
 
 def test_written_today_it_is_the_same(tmp_path: Path) -> None:

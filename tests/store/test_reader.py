@@ -48,9 +48,15 @@ sys.exit(any(states))
 """
 
 
+@pytest.fixture(params=["finished", "finished_h5"], ids=["zarr", "h5"])
+def either(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
-def store(finished: Path) -> Store:
-    return open_store(finished)
+def store(either: Path) -> Store:
+    return open_store(either)
 
 
 def test_people_come_back(store: Store) -> None:
@@ -137,11 +143,11 @@ def test_pickled_store_reads_on(store: Store) -> None:
     np.testing.assert_array_equal(again.read("offsets", [3]), store.read("offsets", [3]))
 
 
-def test_store_reads_on_in_another_folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(finished.parent)
-    store = open_store(finished.name)
+def test_store_reads_on_in_another_folder(either: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(either.parent)
+    store = open_store(either.name)
     monkeypatch.chdir(tmp_path)
-    assert store.path == Path(finished.name)
+    assert store.path == Path(either.name)
     assert store.image_bytes(3) == pickle.loads(pickle.dumps(store)).image_bytes(3) == image_of(3)
 
 
@@ -168,8 +174,8 @@ def test_threads_read_the_same(store: Store) -> None:
         assert all(pool.map(read, rows))
 
 
-def test_fork_amid_reading_threads(finished: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", FORK, str(finished)]
+def test_fork_amid_reading_threads(either: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORK, str(either)]
     assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 

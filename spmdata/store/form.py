@@ -1,0 +1,102 @@
+"""How a store lies on disk, zarr or HDF5: what differs between them, and nothing else.
+
+The writer, the ledger, the manifest, the check and the reader are the same for both and go through a `Form`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from spmdata.store.arrays import ArraySpec
+from spmdata.store.hdf5_io import Hdf5Form
+from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import ShardFile
+from spmdata.store.zarr_io import ZarrForm
+
+
+class Form(Protocol):
+    """One store's form.
+
+    Attributes
+    ----------
+    path : Path
+        The store, as users name it.
+    home : Path
+        The folder that has ``.spm`` and the shards.
+    root : str
+        Name of the metadata file with the attributes.
+    parts : tuple of Path
+        Everything that the store is, in the order in which it is moved away.
+    names_rows : bool
+        The chunks of a damaged file can be looked at one by one, to name the rows.
+    """
+
+    path: Path
+    home: Path
+    root: str
+    parts: tuple[Path, ...]
+    names_rows: bool
+
+    def vacant(self) -> bool:
+        """Return whether nothing is there, so that a store may be created."""
+
+    def ours(self) -> bool:
+        """Return whether what is there is a store of ours, readable or damaged."""
+
+    def aside(self, number: str) -> tuple[Path, ...]:
+        """Return where ``--force`` moves the parts; ``number`` is empty at first."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes, JSON values; StoreError when nothing is there or it has none."""
+
+    def create(self, layout: StoreSpec) -> None:
+        """Create an empty, unfinished store; StoreError when the disk refuses."""
+
+    def restore(self) -> None:
+        """Create what a kill in `create` left out."""
+
+    def metadata_names(self, layout: StoreSpec) -> list[str]:
+        """Return the names of all metadata files."""
+
+    def metadata(self, layout: StoreSpec, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+        """Return every metadata file by name, the root's with these attributes."""
+
+    def file(self, name: str) -> Path:
+        """Return where a file lies that the manifest names."""
+
+    def update(self, name: str, text: bytes) -> None:
+        """Write a metadata file whole, unless it holds just that already."""
+
+    def shard_files(self, layout: StoreSpec, shard: int) -> dict[str, Path]:
+        """Return the files of a shard by the ledger's names for them."""
+
+    def file_key(self, array: ArraySpec) -> str:
+        """Return the ledger's name for the file that an array's shards lie in."""
+
+    def lost_files(self, layout: StoreSpec) -> list[Path]:
+        """Return the files that are missing of a finished store, as far as that can be known without its ledger."""
+
+    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
+        """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
+
+    def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
+        """Return a chunk's bytes; None when all is fill value."""
+
+    def write_shard(
+        self, layout: StoreSpec, shard: int, chunks: Mapping[str, Sequence[bytes | None]]
+    ) -> dict[str, tuple[int, str] | None]:
+        """Write the files of a shard; return bytes and sha256 (hex) by the ledger's names, None for no file."""
+
+    def open_shard(self, layout: StoreSpec, array: ArraySpec, shard: int) -> ShardFile:
+        """Open one array of one shard; FileNotFoundError when there is no file."""
+
+
+def form_of(path: str | os.PathLike[str]) -> Form:
+    """Return the form of a store: HDF5 when its name ends in ``.h5`` or it is a file, else zarr."""
+    path = Path(path)
+    return Hdf5Form(path) if path.suffix == ".h5" or path.is_file() else ZarrForm(path)
