@@ -6,6 +6,7 @@ Every section starts with the command, the machine and the versions that its num
 import os
 import platform
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,8 +41,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def write_section(name: str, text: str, path: Path = RESULTS) -> None:
     """Replace the section of that name in RESULTS.md, or append it; the other sections stay as they are."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    options = (re.sub(r"(^|=)/.*/", r"\1", option) for option in sys.argv[1:])  # no folder of this machine
-    command = f"`python benchmarks/{Path(sys.argv[0]).name} {' '.join(options)}`"
+    options = [re.sub(r"(^|=)/.*/", r"\1", option) for option in sys.argv[1:]]  # no folder of this machine
+    command = f"`python benchmarks/{Path(sys.argv[0]).name} {shlex.join(options)}`"
     section = f"{begin}\n## {name}\n\n{command}\n\n{text.strip()}\n{end}\n"
     old = path.read_text(encoding="utf-8") if path.exists() else TITLE
     marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}\n", re.DOTALL)

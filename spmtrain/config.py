@@ -41,13 +41,14 @@ class TrainConfig:
     batch : int
         Rows a step.
     lr : float
-        Greatest learning rate.
+        Greatest learning rate. The default is Muon's; AdamW wants about 0.004 on the tiny network, the paper's RMSprop
+        0.003.
     optimiser : {"muon", "adamw", "rmsprop"}
         Muon or AdamW with warm-up and cosine; or the paper's RMSprop, halved at fixed shares of the run.
     warmup : int
         Steps over which the learning rate rises; none for RMSprop.
     weight_decay : float
-        Of AdamW, on matrices alone.
+        Of the optimiser ``adamw``, on matrices alone; the others decay nothing.
     clip : float
         Longest gradient.
     mirror : float

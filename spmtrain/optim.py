@@ -27,8 +27,8 @@ ADAM_SHARE = 0.1
 class Muon(torch.optim.Optimizer):
     """Momentum whose steps are orthogonalised, so that a weight moves at one speed in all its directions.
 
-    Jordan et al. 2024; ``torch.optim.Muon`` takes no convolutions and one matrix at a time, three times slower here:
-    weights of one shape are orthogonalised together.
+    Jordan et al. 2024; ``torch.optim.Muon`` takes no convolutions, and one matrix at a time, which took three times as
+    long on a CPU: here weights of one shape are orthogonalised together. Nothing is decayed.
 
     Parameters
     ----------
@@ -61,7 +61,9 @@ class Muon(torch.optim.Optimizer):
         """Return the weight's averaged gradient as a matrix."""
         gradient = weight.grad
         assert gradient is not None
-        average = self.state[weight].setdefault("average", torch.zeros_like(weight))
+        if "average" not in self.state[weight]:
+            self.state[weight]["average"] = torch.zeros_like(weight)
+        average: Tensor = self.state[weight]["average"]
         average.lerp_(gradient, 1 - momentum)
         return gradient.lerp(average, momentum).flatten(1)
 
@@ -90,8 +92,8 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 def build_optimisers(network: Hourglass, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """Return the optimisers of a config, which share the weights among them; norms and biases are not decayed.
 
-    Muon moves the convolutions between hidden channels alone: with the network's ends among them it learns no faster
-    than AdamW.
+    Muon moves the convolutions between hidden channels alone: with the network's ends among them less is learnt in the
+    same steps (docs/training.md).
     """
     if config.optimiser == "rmsprop":
         return [torch.optim.RMSprop(network.parameters(), lr=config.lr)]

@@ -23,7 +23,7 @@ VAL_ROWS = 240
 TRIAL_STEPS, WARM_STEPS = 40, 10
 #: Seconds kept back for evaluation, pictures and what the trial misjudges.
 RESERVE_SECONDS = 20.0
-#: Images drawn for each minute: each is then seen about a dozen times, half of them mirrored.
+#: Images drawn for each minute: on two cores each is then seen about eleven times, half of them mirrored.
 ROWS_A_MINUTE = 1500
 
 
@@ -36,7 +36,9 @@ ROWS_A_MINUTE = 1500
     show_default=True,
     help="Folder for everything; must be new.",
 )
-@click.option("--rows", type=int, help=f"Images to train on.  [default: {ROWS_A_MINUTE:,} for each minute]")
+@click.option(
+    "--rows", type=click.IntRange(1), help=f"Images to train on.  [default: {ROWS_A_MINUTE:,} for each minute]"
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the people, the first weights and the order.")
 @click.option("--threads", type=int, help="Threads that compute.  [default: every core]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -74,7 +76,7 @@ def command(
 
 
 def demo_spec() -> TargetSpec:
-    """Return the targets of the demo: small maps want a narrow Gaussian, and few vectors that are not averaged."""
+    """Return the targets of the demo: small maps want a narrow Gaussian, and unmixed vectors on few cells."""
     from spmdata.spec import TargetSpec
 
     size = (INPUT_PX, INPUT_PX)
