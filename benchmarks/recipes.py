@@ -29,7 +29,7 @@ from spmtrain.predict import Predictor
 #: What each recipe changes: of the demo's targets, and of the preset tiny.
 RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "settled": ({}, {}),
-    "AdamW, lr 0.004": ({}, {"optimiser": "adamw", "lr": 4e-3}),
+    "AdamW, lr 0.004": ({}, {"optimiser": "adamw"}),
     "Muon, lr 0.01": ({}, {"lr": 0.01}),
     "Muon, lr 0.04": ({}, {"lr": 0.04}),
     "bottleneck residuals": ({}, {"block": "bottleneck"}),

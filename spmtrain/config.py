@@ -20,6 +20,9 @@ LossNorm = Literal["mean", "paper"]
 Device = Literal["auto", "cpu", "cuda"]
 Optimiser = Literal["muon", "adamw", "rmsprop"]
 
+#: Greatest learning rate by optimiser: of the tiny network by measurement (docs/training.md), the paper's for RMSprop.
+DEFAULT_LR: Mapping[Optimiser, float] = MappingProxyType({"muon": 0.02, "adamw": 0.004, "rmsprop": 0.003})
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -40,9 +43,9 @@ class TrainConfig:
         Optimiser steps.
     batch : int
         Rows a step.
-    lr : float
-        Greatest learning rate. The default is Muon's; AdamW wants about 0.004 on the tiny network, the paper's RMSprop
-        0.003.
+    lr : float or None
+        Greatest learning rate; None takes what the optimiser wants on the tiny network: 0.02 for Muon, 0.004 for AdamW,
+        and the paper's 0.003 for RMSprop.
     optimiser : {"muon", "adamw", "rmsprop"}
         Muon or AdamW with warm-up and cosine; or the paper's RMSprop, halved at fixed shares of the run.
     warmup : int
@@ -84,7 +87,7 @@ class TrainConfig:
     block: Block = "plain"
     steps: int = 600
     batch: int = 16
-    lr: float = 0.02
+    lr: float | None = None
     optimiser: Optimiser = "muon"
     warmup: int = 50
     weight_decay: float = 1e-4
@@ -115,7 +118,7 @@ class TrainConfig:
             _demand(_is_int(value) and low <= value <= high, name, f"a whole number in [{low}, {high}]", value)
         for name in ("lr", "beta"):
             value = getattr(self, name)
-            if name == "beta" and value is None:
+            if value is None:
                 continue
             _demand(_is_number(value) and 0 < value <= 1000, name, "a number above 0, at most 1000", value)
             object.__setattr__(self, name, float(value))
@@ -134,6 +137,11 @@ class TrainConfig:
         good = all(_is_int(n) and 8 <= n <= 2048 and n % 4 == 0 for n in self.features)
         _demand(good, "features", wanted, self.features)
         object.__setattr__(self, "features", tuple(self.features))
+
+    @property
+    def peak_lr(self) -> float:
+        """The greatest learning rate, or the optimiser's default."""
+        return DEFAULT_LR[self.optimiser] if self.lr is None else self.lr
 
     @property
     def offset_weight(self) -> float:

@@ -96,17 +96,17 @@ def build_optimisers(network: Hourglass, config: TrainConfig) -> list[torch.opti
     same steps (docs/training.md).
     """
     if config.optimiser == "rmsprop":
-        return [torch.optim.RMSprop(network.parameters(), lr=config.lr)]
+        return [torch.optim.RMSprop(network.parameters(), lr=config.peak_lr)]
     matrices = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     if config.optimiser == "muon":
         ends = network.ends()
         inner = [p for p in matrices if not any(p is end for end in ends)]
-        adam = torch.optim.AdamW([*ends, *others], lr=config.lr, weight_decay=0.0, fused=True)
+        adam = torch.optim.AdamW([*ends, *others], lr=config.peak_lr, weight_decay=0.0, fused=True)
         adam.param_groups[0]["share"] = ADAM_SHARE
-        return [Muon(inner, config.lr), adam]
+        return [Muon(inner, config.peak_lr), adam]
     groups: list[dict[str, Any]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)]
+    return [torch.optim.AdamW(groups, lr=config.peak_lr, weight_decay=config.weight_decay, fused=True)]
 
 
 def set_lr(optimisers: list[torch.optim.Optimizer], lr: float) -> None:
@@ -119,11 +119,11 @@ def set_lr(optimisers: list[torch.optim.Optimizer], lr: float) -> None:
 def lr_at(step: int, config: TrainConfig) -> float:
     """Return the learning rate of a step, from 1 to ``config.steps``."""
     if config.optimiser == "rmsprop":
-        return config.lr * 0.5 ** sum((step - 1) / config.steps >= share for share in PAPER_HALVINGS)
+        return config.peak_lr * 0.5 ** sum((step - 1) / config.steps >= share for share in PAPER_HALVINGS)
     if step <= config.warmup:
-        return config.lr * step / config.warmup
+        return config.peak_lr * step / config.warmup
     rest = max(1, config.steps - config.warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - 1 - config.warmup) / rest))
+    return config.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - 1 - config.warmup) / rest))
 
 
 class Ema:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--preset", help="Network: tiny, small or paper (8 stacks of 256).  [default: tiny]")
 @click.option("--steps", type=int, help="Optimiser steps.  [default: the preset's; 600 for tiny]")
 @click.option("--batch", type=int, help="Rows a step.  [default: the preset's; 16 for tiny]")
-@click.option("--lr", type=float, help="Learning rate.  [default: the preset's; 0.02 for tiny]")
+@click.option("--lr", type=float, help="Learning rate.  [default: the preset's, else the optimiser's; 0.02 for tiny]")
 @click.option("--seed", type=int, help="Of the first weights and the order of rows.  [default: 0]")
 @click.option("--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core]")
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")

@@ -27,7 +27,7 @@ def test_warm_up_and_cosine() -> None:
 
 
 def test_the_papers_halvings() -> None:
-    config = TrainConfig(optimiser="rmsprop", lr=0.003, steps=250)
+    config = TrainConfig(optimiser="rmsprop", steps=250)
     assert [lr_at(step, config) / 0.003 for step in (150, 151, 171, 201, 231, 250)] == [
         1,
         0.5,
@@ -107,3 +107,11 @@ def test_the_average_follows_and_counts_copies() -> None:
         network.weight.fill_(7.0)
     plain.update(5)
     assert torch.equal(plain.weights["weight"], torch.full((2,), 7.0))
+
+
+def test_each_optimiser_has_a_learning_rate_of_its_own_unless_told() -> None:
+    network = build_model(TargetSpec(input_hw=(64, 64)), config := TrainConfig(optimiser="adamw"))
+    (adam,) = build_optimisers(network, config)
+    assert adam.param_groups[0]["lr"] == config.peak_lr == 0.004
+    assert TrainConfig(optimiser="adamw", lr=0.1).peak_lr == 0.1
+    assert TrainConfig.preset("small").peak_lr == 1e-3
