@@ -82,6 +82,11 @@ class Affine:
         """How many times larger an area becomes: ``|det A|``."""
         return float(abs(np.linalg.det(self.matrix[:, :2])))
 
+    @property
+    def mirrors(self) -> bool:
+        """The determinant is negative: left and right are exchanged."""
+        return float(np.linalg.det(self.matrix[:, :2])) < 0
+
     def apply(self, points: ArrayLike) -> Float64:
         """Map points (..., 2); computed and returned in float64."""
         points = np.asarray(points, np.float64)

@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 
 from spmdata.errors import ImageError, SpecError
 from spmdata.geometry import letterbox
-from spmdata.images import PAD_VALUE, decode_image, fit_image, load_input, place_pixels, read_bytes
+from spmdata.images import decode_image, fit_image, load_input, place_pixels, read_bytes
+from spmdata.pixels import PAD_VALUE
 
 Pixels = NDArray[np.uint8]
 RNG = np.random.default_rng(0)
