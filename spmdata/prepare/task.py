@@ -1,8 +1,11 @@
-"""One task: the samples of one shard become that shard of every array, whatever process it runs in."""
+"""One task: the samples of one shard become that shard of every array, whatever process it runs in.
+
+Row ``i * V + v`` is view v of sample i. All views of a sample that are in the shard are made from one decoded image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +15,15 @@ from google_crc32c import value as crc32c
 
 from spmdata.codec import Codec
 from spmdata.errors import ImageError, ImageSizeError
-from spmdata.geometry import letterbox
-from spmdata.images import fit_image
+from spmdata.geometry import Affine
+from spmdata.images import fit_views
 from spmdata.padded import pad_people
 from spmdata.people import People, Sample
 from spmdata.sources.base import ImageReader, Source
 from spmdata.store.ledger import ShardRecord, SkippedRow
 from spmdata.store.schema import RowStatus, StoreSpec
 from spmdata.store.writer import ShardWriter
+from spmdata.views import seen_through
 
 #: Rows encoded by one kernel call: few, because their maps are dense in memory until they are compressed.
 BATCH_ROWS = 4
@@ -62,7 +66,7 @@ class ShardTask:
     shard : int
         Which shard.
     samples : sequence of Sample
-        Of the shard's rows.
+        Those that the shard's rows show.
     images : ImageReader or None
         Needed when the layout has images.
     strict : bool
@@ -79,9 +83,11 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class _Row:
-    """A sample on its way into the store: its image, or the reason it has none."""
+    """A view of a sample on its way into the store: its image, or the reason it has none."""
 
     sample: Sample
+    view: int
+    affine: Affine
     people: People
     image: bytes
     status: RowStatus
@@ -117,30 +123,39 @@ def write_task(task: ShardTask) -> ShardRecord:
 
 def _fit_rows(task: ShardTask) -> Iterator[_Row]:
     """Yield the rows of a task in order, images read ahead by a few threads."""
-
-    def fit(sample: Sample) -> _Row:
-        image, status, reason = b"", RowStatus.OK, ""
-        if task.layout.images:
-            try:
-                image = _read_image(task, sample)
-            except ImageError as error:
-                status, reason = _status(error), f"{sample.path}: {error}"
-                if task.strict:
-                    raise ImageError(f"image {sample.id}, {reason}") from error
-        box = letterbox(sample.size_hw, task.layout.spec.input_hw)
-        people = sample.people.transform(box.affine) if status == RowStatus.OK else sample.people.select([])
-        return _Row(sample, people, image, status, reason)
-
+    rows, views = task.layout.rows_of(task.shard), task.layout.views
+    first = rows.start // views
+    shown = [
+        (i, range(max(0, rows.start - i * views), min(views, rows.stop - i * views)))
+        for i in range(first, first + len(task.samples))
+    ]
     if not task.layout.images:
-        yield from map(fit, task.samples)
+        for i, some in shown:
+            yield from _fit(task, i, task.samples[i - first], some)
         return
     with ThreadPoolExecutor(IMAGE_THREADS) as pool:
-        yield from pool.map(fit, task.samples)
+        for fitted in pool.map(lambda one: list(_fit(task, one[0], task.samples[one[0] - first], one[1])), shown):
+            yield from fitted
 
 
-def _read_image(task: ShardTask, sample: Sample) -> bytes:
-    assert task.images is not None  # plan_store refuses a plan with images and nothing to read them
-    return fit_image(task.images.read(sample), sample.size_hw, task.layout.spec.input_hw, task.layout.image_quality)
+def _fit(task: ShardTask, number: int, sample: Sample, views: Iterable[int]) -> Iterator[_Row]:
+    """Yield some views of a sample; ``number`` is its place in the source."""
+    layout, spec, status, reason = task.layout, task.layout.spec, RowStatus.OK, ""
+    affines = {view: layout.view_ranges.affine(number, view, sample.size_hw, spec.input_hw) for view in views}
+    images = [b""] * len(affines)
+    if layout.images:
+        assert task.images is not None  # plan_store refuses a plan with images and nothing to read them
+        try:
+            data = task.images.read(sample)
+            augmented = [affine if view else None for view, affine in affines.items()]
+            images = fit_views(data, sample.size_hw, spec.input_hw, augmented, layout.image_quality)
+        except ImageError as error:
+            status, reason = _status(error), f"{sample.path}: {error}"
+            if task.strict:
+                raise ImageError(f"image {sample.id}, {reason}") from error
+    there = sample.people if status == RowStatus.OK else sample.people.select([])
+    for (view, affine), image in zip(affines.items(), images, strict=True):
+        yield _Row(sample, view, affine, seen_through(affine, there, spec.skeleton), image, status, reason)
 
 
 def _status(error: ImageError) -> RowStatus:
@@ -170,9 +185,8 @@ def _put_tables(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) ->
     for name, table in people.tables().items():
         writer.put_table(name, table)
     samples = [row.sample for row in rows]
-    affines = [letterbox(sample.size_hw, spec.input_hw).affine.matrix for sample in samples]
     columns: dict[str, Any] = {
-        "affine": np.stack(affines),
+        "affine": np.stack([row.affine.matrix for row in rows]),
         "camera": np.zeros((len(rows), 14)),
         "image_id": [sample.id for sample in samples],
         "meta": [sample.meta for sample in samples],
@@ -180,7 +194,7 @@ def _put_tables(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) ->
         "size_hw": np.array([sample.size_hw for sample in samples], np.uint32),
         "source": np.zeros(len(rows), np.uint8),
         "status": np.array([row.status for row in rows], np.uint8),
-        "view": np.zeros(len(rows), np.uint32),
+        "view": np.array([row.view for row in rows], np.uint32),
     }
     for name, column in columns.items():
         writer.put_table(f"row/{name}", column)
