@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +116,7 @@ def fit_views(
     """
     if not 1 <= quality <= 100:
         raise SpecError(f"JPEG quality must be 1 to 100, got {quality}")
-    resized_hw, _ = _place(size_hw, input_hw)
+    resized_hw = letterbox(size_hw, input_hw).resized_hw
     pixels, as_stored = _decode(data, size_hw)
     shrinks = resized_hw[0] < size_hw[0] or resized_hw[1] < size_hw[1]
 
@@ -167,7 +166,7 @@ def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pix
         out = np.empty((*input_hw, 3), np.uint8)
     elif out.shape != (*input_hw, 3) or out.dtype != np.uint8:
         raise SpecError(f"out must be {(*input_hw, 3)} uint8, got {out.shape} {out.dtype}")
-    _place(size_hw, input_hw)  # a wrong size is told before a wrong image
+    letterbox(size_hw, input_hw)  # a wrong size is told before a wrong image
     if data[:3] == _JPEG:
         try:
             stored_hw: Size = simplejpeg.decode_jpeg_header(data)[:2]
@@ -188,7 +187,8 @@ def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pix
 
 def place_pixels(pixels: Pixels, input_hw: Size) -> Pixels:
     """Resize and pad decoded pixels (h, w, 3) uint8 into the network's input (H, W, 3), as a prepared store would."""
-    (h, w), (top, left) = _place(pixels.shape[:2], input_hw)
+    box = letterbox((pixels.shape[0], pixels.shape[1]), input_hw)
+    (h, w), (top, left) = box.resized_hw, box.pad_yx
     out = np.full((*input_hw, 3), PAD_VALUE, np.uint8)
     out[top : top + h, left : left + w] = pixels if pixels.shape[:2] == (h, w) else resized(pixels, (h, w))
     return out
@@ -199,19 +199,13 @@ def write_image(path: Path, pixels: Pixels) -> None:
     Image.fromarray(pixels).save(path, quality=92)  # formats without a quality pass over it
 
 
-@lru_cache(maxsize=4096)
-def _place(size_hw: Size, input_hw: Size) -> tuple[Size, Size]:
-    """Resized size and padding of a letterbox; few sizes come often, and an Affine costs as much as 1 % of a JPEG."""
-    box = letterbox(size_hw, input_hw)
-    return box.resized_hw, box.pad_yx
-
-
 def _room(out: Pixels, stored_hw: Size, size_hw: Size) -> Pixels:
     """Return the part of ``out`` that a stored image goes to, the rest of it padded; ImageError for another size."""
     input_hw = out.shape[0], out.shape[1]
     if stored_hw == input_hw:
         return out
-    resized_hw, (top, left) = _place(size_hw, input_hw)
+    box = letterbox(size_hw, input_hw)
+    resized_hw, (top, left) = box.resized_hw, box.pad_yx
     if stored_hw not in (resized_hw, size_hw):
         expected = " or ".join(dict.fromkeys(map(_said, (resized_hw, size_hw, input_hw))))
         raise ImageError(f"image is {_said(stored_hw)}; {expected} expected")

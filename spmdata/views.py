@@ -16,8 +16,6 @@ import numpy as np
 
 from spmdata.errors import SpecError
 from spmdata.geometry import Affine, letterbox
-from spmdata.people import People
-from spmdata.skeleton import Skeleton
 
 #: Largest value of each range.
 LIMITS = {"flip": 1.0, "rotation_deg": 180.0, "shift_px": 8192.0}
@@ -99,12 +97,6 @@ class ViewRanges:
         if unknown := [key for key in data if key not in known]:
             raise SpecError(f"unknown key {unknown[0]!r} in views; there are {', '.join(known)}")
         return ViewRanges(**data)
-
-
-def seen_through(affine: Affine, people: People, skeleton: Skeleton) -> People:
-    """Return the people of an image as a view shows them; in a mirrored one left and right joints are exchanged."""
-    moved = people.transform(affine)
-    return moved.swap_sides(skeleton) if affine.mirrors else moved
 
 
 def _is_number(value: object) -> bool:

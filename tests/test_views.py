@@ -20,21 +20,29 @@ from small_coco import write_small_coco
 from spmdata.errors import SpecError, StoreError
 from spmdata.geometry import Affine, Camera, letterbox
 from spmdata.images import fit_image, fit_views, load_input
+from spmdata.padded import move_people, pad_people
 from spmdata.people import People
 from spmdata.pixels import PAD_VALUE, resized, warped
 from spmdata.prepare.plan import Plan, plan_store
 from spmdata.prepare.run import prepare_store
+from spmdata.skeleton import Skeleton
 from spmdata.skeletons import COCO17
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
 from spmdata.store.reader import open_store
 from spmdata.verify.run import verify_store
-from spmdata.views import ViewRanges, seen_through
+from spmdata.views import ViewRanges
 
 SPEC = TargetSpec(hierarchical=True, input_hw=(128, 160))
 RANGES = ViewRanges()
 SIZES = [((120, 160), (128, 160)), ((480, 640), (384, 384)), ((75, 50), (256, 384)), ((1600, 900), (128, 160))]
 LEFT, RIGHT = COCO17.joints.index("left_wrist"), COCO17.joints.index("right_wrist")
+
+
+def seen_through(affine: Affine, people: People, skeleton: Skeleton = COCO17) -> People:
+    """Return the people of an image as a view shows them, row by row: what `move_people` does at once."""
+    moved = people.transform(affine)
+    return moved.swap_sides(skeleton) if affine.mirrors else moved
 
 
 def spot_xy(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -66,7 +74,7 @@ def test_one_white_pixel_and_its_joint_stay_together(size_hw: tuple[int, int], i
     flips = set()
     for affine in views_inside(size_hw, input_hw, middle):
         found = spot_xy(np.abs(warped(pixels, affine, input_hw).astype(float).mean(-1) - PAD_VALUE))
-        np.testing.assert_allclose(found, seen_through(affine, people, COCO17).joints[0, 3], atol=0.12)
+        np.testing.assert_allclose(found, seen_through(affine, people).joints[0, 3], atol=0.12)
         flips.add(affine.mirrors)
     assert flips == {True, False}
 
@@ -79,7 +87,7 @@ def test_left_and_right_are_exchanged_where_the_affine_mirrors() -> None:
     people = People.of(joints, np.where(joints[..., 0] > 0, 2, 0))
     for number in range(30):
         affine = ViewRanges(shift_px=5).affine(number, 1, (120, 160), (128, 160))
-        view, seen = warped(pixels, affine, (128, 160)), seen_through(affine, people, COCO17)
+        view, seen = warped(pixels, affine, (128, 160)), seen_through(affine, people)
         (lx, ly), (rx, ry) = np.rint(seen.joints[0, [LEFT, RIGHT]]).astype(int).tolist()
         left, right = view[ly, lx].astype(int), view[ry, rx].astype(int)
         assert (left[0] > 180 > 80 > left[2]) != affine.mirrors
@@ -91,12 +99,28 @@ def test_people_move_as_the_image_does() -> None:
     people = People.of(rng.uniform(10, 110, (3, 17, 2)), np.full((3, 17), 2))
     for number in range(20):
         affine = RANGES.affine(number, 2, (120, 160), (128, 160))
-        seen = seen_through(affine, people, COCO17)
+        seen = seen_through(affine, people)
         order = COCO17.flip if affine.mirrors else range(17)
         np.testing.assert_allclose(seen.joints, affine.apply(people.joints[:, list(order)]), atol=1e-4)
         np.testing.assert_allclose(seen.area, people.area * affine.area_scale, rtol=1e-5)
         low, size = seen.bbox_xywh[:, None, :2] - 0.5, seen.bbox_xywh[:, None, 2:]
         assert ((seen.joints >= low) & (seen.joints <= low + size)).all()
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_all_rows_move_at_once_as_each_alone_to_the_bit(dims: int) -> None:
+    rng, rows = np.random.default_rng(1), []
+    for p in (0, 3, 1, 5, 0, 2):
+        joints, box = rng.uniform(-20, 200, (p, 17, dims)), rng.uniform(1, 90, (p, 4))
+        visible, number = rng.integers(0, 3, (p, 17)), rng.integers(1, 99, p)
+        someone = People.of(joints, visible, area=rng.uniform(1, 9000, p), bbox_xywh=box, id=number)
+        rows.append(replace(someone, head_px=rng.uniform(0, 50, p), ignore=rng.random(p) < 0.3))
+    affines = [RANGES.affine(i, i % 2, (120, 160), (128, 160)) for i in range(6)]
+    moved = move_people(pad_people(rows, 5, 17, dims), affines, COCO17)
+    wanted = [seen_through(affine, people) for affine, people in zip(affines, rows, strict=True)]
+    for name, table in pad_people(wanted, 5, 17, dims)._asdict().items():
+        np.testing.assert_array_equal(getattr(moved, name), table, err_msg=name)
+        assert getattr(moved, name).dtype == table.dtype
 
 
 def test_the_camera_goes_along() -> None:
@@ -190,7 +214,7 @@ def test_a_store_of_views(folder: Path) -> None:
     for row in range(21):
         sample, affine = source[row // 3], store.affine(row)
         assert affine == RANGES.affine(row // 3, row % 3, sample.size_hw, SPEC.input_hw)
-        people = seen_through(affine, sample.people, COCO17)
+        people = seen_through(affine, sample.people)
         np.testing.assert_array_equal(store.people(row).joints, people.joints)
         pixels = load_input(store.image_bytes(row), sample.size_hw, SPEC.input_hw).astype(float).mean(-1)
         for x, y in people.joints[~people.regions, 0]:
