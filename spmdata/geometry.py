@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,7 +67,7 @@ class Affine:
         matrix = np.array(self.matrix, np.float64)
         if matrix.shape != (2, 3):
             raise SpecError(f"an affine is a (2, 3) matrix, got shape {matrix.shape}")
-        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :2])) < 1e-12:
+        if not np.isfinite(matrix).all() or abs(_determinant(matrix)) < 1e-12:
             raise SpecError(f"an affine must be finite and invertible, got {matrix.tolist()}")
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
@@ -78,9 +79,19 @@ class Affine:
     __hash__ = None  # type: ignore[assignment]  # arrays inside
 
     @property
+    def determinant(self) -> float:
+        """``det A``; negative when left and right are exchanged."""
+        return _determinant(self.matrix)
+
+    @property
     def area_scale(self) -> float:
         """How many times larger an area becomes: ``|det A|``."""
-        return float(abs(np.linalg.det(self.matrix[:, :2])))
+        return abs(self.determinant)
+
+    @property
+    def mirrors(self) -> bool:
+        """Left and right are exchanged."""
+        return self.determinant < 0
 
     def apply(self, points: ArrayLike) -> Float64:
         """Map points (..., 2); computed and returned in float64."""
@@ -121,6 +132,11 @@ class Affine:
         return Affine(np.array([[-1.0, 0.0, width_px - 1.0], [0.0, 1.0, 0.0]]))
 
 
+def _determinant(matrix: Float64) -> float:
+    (a, b, _), (d, e, _) = matrix.tolist()
+    return float(a * e - b * d)
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """How an image of ``size_hw`` lies in an input of ``input_hw``: resized to ``resized_hw``, then padded.
@@ -134,6 +150,7 @@ class Letterbox:
     affine: Affine
 
 
+@lru_cache(maxsize=4096)  # few sizes come often, and an Affine costs as much as 1 % of a JPEG
 def letterbox(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> Letterbox:
     """Fit an image into the network's input, centred, without changing its shape.
 

@@ -8,24 +8,18 @@ JPEGs are decoded by libjpeg-turbo, everything else by Pillow; both release the 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from spmdata.errors import ImageError, ImageSizeError, SpecError
-from spmdata.geometry import letterbox
+from spmdata.geometry import Affine, letterbox
+from spmdata.pixels import PAD_VALUE, Pixels, Size, resized, to_rgb, turned, warped
 
-Pixels = NDArray[np.uint8]
-Size = tuple[int, int]
-
-#: Grey of the padding, and of what is transparent: near the mean of photographs, so that it makes no strong edge.
-PAD_VALUE = 114
 #: Larger images are taken for decompression bombs, as Pillow does (1/2 GiB of RGB).
 MAX_PIXELS = 178_956_970
 _JPEG = b"\xff\xd8\xff"
@@ -75,7 +69,17 @@ def decode_image(data: bytes) -> Pixels:
 
 
 def fit_image(data: bytes, size_hw: Size, input_hw: Size, quality: int = 90) -> bytes:
-    """Return the bytes that a store keeps for an image: the file's own, or those of a smaller JPEG.
+    """Return the bytes that a store keeps for an image: `fit_views` with the one view that is not augmented."""
+    return fit_views(data, size_hw, input_hw, [None], quality)[0]
+
+
+def fit_views(
+    data: bytes, size_hw: Size, input_hw: Size, views: Sequence[Affine | None], quality: int = 90
+) -> list[bytes]:
+    """Return the bytes that a store keeps for each view of an image, decoded once: the file's own, or a smaller JPEG.
+
+    A view with an affine is warped from the original into the input (`spmdata.pixels.warped`) and encoded as JPEG
+    with 4:2:0 chroma. None stands for the letterbox.
 
     Where the letterbox shrinks, the image is resized (antialiased bicubic) to its ``resized_hw``, without
     padding, and encoded as JPEG with 4:2:0 chroma, which is what most photographs come with. Where it enlarges
@@ -93,13 +97,15 @@ def fit_image(data: bytes, size_hw: Size, input_hw: Size, quality: int = 90) -> 
         Height and width in px that the annotations refer to.
     input_hw : (int, int)
         Height and width of the network's input in px.
+    views : sequence of Affine or None
+        From px of the upright image to px of the input.
     quality : int
         JPEG quality, 1 to 100.
 
     Returns
     -------
-    bytes
-        JPEG or PNG for `load_input`.
+    list of bytes
+        JPEG or PNG for `load_input`, one a view.
 
     Raises
     ------
@@ -110,24 +116,33 @@ def fit_image(data: bytes, size_hw: Size, input_hw: Size, quality: int = 90) -> 
     """
     if not 1 <= quality <= 100:
         raise SpecError(f"JPEG quality must be 1 to 100, got {quality}")
-    resized_hw, _ = _place(size_hw, input_hw)
+    resized_hw = letterbox(size_hw, input_hw).resized_hw
     pixels, as_stored = _decode(data, size_hw)
-    if resized_hw[0] >= size_hw[0] and resized_hw[1] >= size_hw[1]:
-        if as_stored:
-            return data
-    else:
-        pixels = _resize(pixels, resized_hw)
+    shrinks = resized_hw[0] < size_hw[0] or resized_hw[1] < size_hw[1]
+
+    def fit(view: Affine | None) -> bytes:
+        if view is not None:
+            return _jpeg(warped(pixels, view, input_hw), quality)
+        if shrinks:
+            return _jpeg(resized(pixels, resized_hw), quality)
+        return data if as_stored else _jpeg(pixels, quality)
+
+    return [fit(view) for view in views]
+
+
+def _jpeg(pixels: Pixels, quality: int) -> bytes:
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "420", fastdct=False)
     return encoded
 
 
 def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pixels | None = None) -> Pixels:
-    """Decode what `fit_image` returned into the network's input: enlarged if need be, padded with `PAD_VALUE`.
+    """Decode what `fit_views` returned into the network's input: enlarged if need be, padded with `PAD_VALUE`.
 
     Parameters
     ----------
     data : bytes or memoryview
-        An image of the letterbox's ``resized_hw``, or of ``size_hw``; taken as stored, EXIF is not looked at.
+        An image of the letterbox's ``resized_hw``, or of ``size_hw``, or of ``input_hw``: a view, which needs no
+        padding. Taken as stored, EXIF is not looked at.
     size_hw : (int, int)
         Height and width in px that the annotations refer to.
     input_hw : (int, int)
@@ -143,27 +158,39 @@ def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pix
     Raises
     ------
     ImageError
-        The bytes cannot be decoded, or have neither size.
+        The bytes cannot be decoded, or have none of these sizes.
     SpecError
         ``out`` has another shape or dtype, or a size is below 1.
     """
-    resized_hw, (top, left) = _place(size_hw, input_hw)
     if out is None:
         out = np.empty((*input_hw, 3), np.uint8)
     elif out.shape != (*input_hw, 3) or out.dtype != np.uint8:
         raise SpecError(f"out must be {(*input_hw, 3)} uint8, got {out.shape} {out.dtype}")
-    bottom, right = top + resized_hw[0], left + resized_hw[1]
-    _decode_stored(data, size_hw, out[top:bottom, left:right])
-    for pad in (out[:top], out[bottom:], out[:, :left], out[:, right:]):
-        pad[:] = PAD_VALUE
+    letterbox(size_hw, input_hw)  # a wrong size is told before a wrong image
+    if data[:3] == _JPEG:
+        try:
+            stored_hw: Size = simplejpeg.decode_jpeg_header(data)[:2]
+            room = _room(out, stored_hw, size_hw)
+            if room.shape[:2] == stored_hw and room.flags.c_contiguous:
+                simplejpeg.decode_jpeg(data, buffer=room)
+                return out
+            pixels: Pixels = simplejpeg.decode_jpeg(data)
+        except ValueError as error:
+            raise ImageError(f"image cannot be decoded: {error}") from error
+    else:
+        with _opened(data) as image:
+            room = _room(out, (image.height, image.width), size_hw)
+            pixels = to_rgb(image)
+    room[:] = pixels if pixels.shape == room.shape else resized(pixels, (room.shape[0], room.shape[1]))
     return out
 
 
 def place_pixels(pixels: Pixels, input_hw: Size) -> Pixels:
     """Resize and pad decoded pixels (h, w, 3) uint8 into the network's input (H, W, 3), as a prepared store would."""
-    (h, w), (top, left) = _place(pixels.shape[:2], input_hw)
+    box = letterbox((pixels.shape[0], pixels.shape[1]), input_hw)
+    (h, w), (top, left) = box.resized_hw, box.pad_yx
     out = np.full((*input_hw, 3), PAD_VALUE, np.uint8)
-    out[top : top + h, left : left + w] = pixels if pixels.shape[:2] == (h, w) else _resize(pixels, (h, w))
+    out[top : top + h, left : left + w] = pixels if pixels.shape[:2] == (h, w) else resized(pixels, (h, w))
     return out
 
 
@@ -172,43 +199,20 @@ def write_image(path: Path, pixels: Pixels) -> None:
     Image.fromarray(pixels).save(path, quality=92)  # formats without a quality pass over it
 
 
-@lru_cache(maxsize=4096)
-def _place(size_hw: Size, input_hw: Size) -> tuple[Size, Size]:
-    """Resized size and padding of a letterbox; few sizes come often, and an Affine costs as much as 1 % of a JPEG."""
+def _room(out: Pixels, stored_hw: Size, size_hw: Size) -> Pixels:
+    """Return the part of ``out`` that a stored image goes to, the rest of it padded; ImageError for another size."""
+    input_hw = out.shape[0], out.shape[1]
+    if stored_hw == input_hw:
+        return out
     box = letterbox(size_hw, input_hw)
-    return box.resized_hw, box.pad_yx
-
-
-def _resize(pixels: Pixels, size_hw: Size) -> Pixels:
-    size_wh = size_hw[1], size_hw[0]
-    image = Image.fromarray(pixels).resize(size_wh, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    return np.asarray(image)
-
-
-def _decode_stored(data: bytes | memoryview, size_hw: Size, inside: Pixels) -> None:
-    """Decode an image of the size of ``inside``, or of ``size_hw`` and then resized, into ``inside``."""
-    wanted_hw = inside.shape[0], inside.shape[1]
-    if data[:3] == _JPEG:
-        try:
-            stored_hw: Size = simplejpeg.decode_jpeg_header(data)[:2]
-            _demand_size(stored_hw, wanted_hw, size_hw)
-            if stored_hw == wanted_hw and inside.flags.c_contiguous:
-                simplejpeg.decode_jpeg(data, buffer=inside)
-                return
-            pixels: Pixels = simplejpeg.decode_jpeg(data)
-        except ValueError as error:
-            raise ImageError(f"image cannot be decoded: {error}") from error
-    else:
-        with _opened(data) as image:
-            stored_hw = image.height, image.width
-            _demand_size(stored_hw, wanted_hw, size_hw)
-            pixels = _rgb(image)
-    inside[:] = pixels if stored_hw == wanted_hw else _resize(pixels, wanted_hw)
-
-
-def _demand_size(stored_hw: Size, *allowed: Size) -> None:
-    if stored_hw not in allowed:
-        raise ImageError(f"image is {_said(stored_hw)}; {' or '.join(map(_said, allowed))} expected")
+    resized_hw, (top, left) = box.resized_hw, box.pad_yx
+    if stored_hw not in (resized_hw, size_hw):
+        expected = " or ".join(dict.fromkeys(map(_said, (resized_hw, size_hw, input_hw))))
+        raise ImageError(f"image is {_said(stored_hw)}; {expected} expected")
+    bottom, right = top + resized_hw[0], left + resized_hw[1]
+    for pad in (out[:top], out[bottom:], out[:, :left], out[:, right:]):
+        pad[:] = PAD_VALUE
+    return out[top:bottom, left:right]
 
 
 def _decode(data: bytes, size_hw: Size | None) -> tuple[Pixels, bool]:
@@ -224,7 +228,7 @@ def _decode(data: bytes, size_hw: Size | None) -> tuple[Pixels, bool]:
             with Image.open(io.BytesIO(data)) as again:
                 again.verify()
         pixels, as_stored = _pixels(image, data)
-    return _turned(pixels, orientation), as_stored and orientation == 1
+    return turned(pixels, orientation), as_stored and orientation == 1
 
 
 @contextmanager
@@ -251,19 +255,7 @@ def _pixels(image: Image.Image, data: bytes) -> tuple[Pixels, bool]:
         # It refuses what it would have to guess; Pillow mends what is not truncated.
         with suppress(ValueError):
             return simplejpeg.decode_jpeg(data), True
-    return _rgb(image), image.format == "PNG"
-
-
-def _rgb(image: Image.Image) -> Pixels:
-    if image.mode == "F":
-        raise ImageError("image has floating-point pixels; 8 or 16 bits a channel expected")
-    if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits at 255
-        grey = (np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        top = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", top.size, (PAD_VALUE,) * 3 + (255,)), top)
-    return np.asarray(image.convert("RGB"))
+    return to_rgb(image), image.format == "PNG"
 
 
 def _orientation(image: Image.Image) -> int:
@@ -274,17 +266,6 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
         return value if value in range(1, 9) else 1
     return 1
-
-
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo an EXIF orientation: from 5 on rows are columns; then mirror where the stored image was mirrored."""
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def _said(size_hw: Size) -> str:

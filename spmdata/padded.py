@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.errors import SpecError
+from spmdata.geometry import Affine, Float64
 from spmdata.people import DTYPES, People
+from spmdata.skeleton import Skeleton
 
 
 class PeopleBatch(NamedTuple):
@@ -137,7 +139,49 @@ def pad_people(rows: Sequence[People], max_people: int, n_joints: int, dims: int
     for name in PeopleBatch._fields[1:]:
         column = COLUMNS.get(name, name)
         columns[name] = np.zeros((len(rows), max_people, *shapes.get(column, ())), DTYPES[column])
-    for i, people in enumerate(rows):
-        for name, table in columns.items():
-            table[i, : len(people)] = getattr(people, COLUMNS.get(name, name))
+    there = np.arange(max_people) < number[:, None]
+    for name, table in columns.items():
+        table[there] = np.concatenate([getattr(people, COLUMNS.get(name, name)) for people in rows])
     return PeopleBatch(number, **columns)
+
+
+def move_people(people: PeopleBatch, affines: Sequence[Affine], skeleton: Skeleton) -> PeopleBatch:
+    """Return the people of n rows after each row's image was moved: `People.transform` of all rows at once.
+
+    Where an affine mirrors, left and right joints are exchanged as well (`People.swap_sides`).
+
+    Parameters
+    ----------
+    people : PeopleBatch
+        Of n rows, in image px.
+    affines : sequence of Affine, n
+        From px of the image to px of the input.
+    skeleton : Skeleton
+        Of the people.
+    """
+    labelled = people.visible > 0
+    matrices = np.stack([affine.matrix for affine in affines])
+    (a, b, c), (d, e, f) = np.moveaxis(matrices, 0, 2)[..., None]  # (n, 1) each
+    scale = np.array([affine.area_scale for affine in affines])[:, None]
+
+    def moved(x: Float64, y: Float64, *axes: int) -> tuple[Float64, Float64]:
+        A, B, C, D, E, F = (np.expand_dims(number, axes) for number in (a, b, c, d, e, f))
+        return A * x + B * y + C, D * x + E * y + F
+
+    joints = people.joints.copy()
+    xy = people.joints[..., :2].astype(np.float64)
+    moved_xy = np.stack(moved(xy[..., 0], xy[..., 1], 2), -1)
+    joints[..., :2] = np.where(labelled[..., None], moved_xy, 0)
+    boxes = people.bbox.astype(np.float64)
+    x0, y0 = boxes[..., 0] - 0.5, boxes[..., 1] - 0.5
+    x1, y1 = x0 + boxes[..., 2], y0 + boxes[..., 3]
+    corners = np.stack([np.stack(moved(x, y), -1) for x, y in ((x0, y0), (x1, y0), (x0, y1), (x1, y1))])
+    low, high = corners.min(0), corners.max(0)
+    there = np.arange(boxes.shape[1]) < people.number[:, None]
+    bbox = np.where(there[..., None], np.concatenate([low + 0.5, high - low], -1), 0).astype(np.float32)
+    visible = people.visible.copy()
+    mirrored = [i for i, affine in enumerate(affines) if affine.mirrors]
+    swap = np.asarray(skeleton.flip)
+    joints[mirrored], visible[mirrored] = joints[mirrored][:, :, swap], visible[mirrored][:, :, swap]
+    area, head_px = people.area * scale.astype(np.float32), people.head_px * (scale**0.5).astype(np.float32)
+    return people._replace(joints=joints, visible=visible, area=area, bbox=bbox, head_px=head_px)

@@ -164,11 +164,15 @@ class People:
 
     def flip(self, skeleton: Skeleton, width_px: int) -> People:
         """Return the people in the mirror: ``x' = width_px - 1 - x``, left and right joints swapped."""
-        swap = np.asarray(skeleton.flip)
-        joints, box = self.joints[:, swap].copy(), self.bbox_xywh.copy()
+        joints, box = self.joints.copy(), self.bbox_xywh.copy()
         joints[..., 0] = np.float32(width_px - 1) - joints[..., 0]
         box[:, 0] = np.float32(width_px) - box[:, 0] - box[:, 2]
-        return replace(self, joints=joints, visible=self.visible[:, swap], bbox_xywh=box)
+        return replace(self, joints=joints, bbox_xywh=box).swap_sides(skeleton)
+
+    def swap_sides(self, skeleton: Skeleton) -> People:
+        """Return the people with left and right joints exchanged, as in a mirror, where they are."""
+        swap = np.asarray(skeleton.flip)
+        return replace(self, joints=self.joints[:, swap], visible=self.visible[:, swap])
 
 
 def _tight_boxes(joints: NDArray[np.float32], visible: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -15,9 +15,35 @@ from spmdata.errors import SpecError
 from spmdata.skeleton import Skeleton
 from spmdata.spec import TargetSpec, check_keys
 from spmdata.store.durable import write_file
+from spmdata.views import ViewRanges
 
 #: What a file may say.
 KEYS = tuple(f.name for f in fields(TargetSpec) if f.name != "skeleton")
+
+
+def _read(path: str | PathLike[str]) -> dict[str, Any]:
+    """Return the content of a TOML file; SpecError that names it."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # no TOML, no UTF-8, and absurd numbers are all ValueErrors
+        raise SpecError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
+
+
+def read_views(path: str | PathLike[str]) -> ViewRanges:
+    """Return what the table ``[views]`` of a spec's file says of augmented views, the defaults without one.
+
+    Raises
+    ------
+    SpecError
+        The file cannot be read or is no TOML, or a key or a value of the table is wrong.
+    """
+    said = _read(path).get("views", {})
+    try:
+        if not isinstance(said, dict):
+            raise SpecError(f"views must be a table, [views], got {said!r}")
+        return ViewRanges.from_json(said)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> TargetSpec:
@@ -42,15 +68,16 @@ def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> 
     SpecError
         The file cannot be read or is no TOML, or a key or a value is wrong; the message names the file and the key.
     """
+    said = _read(path)
     try:
-        said = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         if "skeleton" in said:
             raise SpecError("skeleton is no key of a spec file: the source brings it; take it out")
+        said.pop("views", None)  # `read_views` is for that
         check_keys(said, ("preset", *KEYS))
         if "input_hw" in said:
             said["input_hw"] = size_hw(said["input_hw"])
-    except (OSError, ValueError, SpecError) as error:  # no TOML, no UTF-8, and absurd numbers are all ValueErrors
-        raise SpecError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
     values = {"preset": "paper", **said, **changes}
     try:
         return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
@@ -59,8 +86,10 @@ def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> 
         raise SpecError(f"{path}{' with ' * bool(changes)}{changed}: {error}") from error
 
 
-def write_spec(path: str | PathLike[str], spec: TargetSpec) -> None:
+def write_spec(path: str | PathLike[str], spec: TargetSpec, views: ViewRanges | None = None) -> None:
     """Write every field of a spec but the skeleton, so that `read_spec` returns the same spec; whole or not at all.
+
+    Ranges of views, when given, become a table for `read_views`.
 
     Raises
     ------
@@ -74,6 +103,8 @@ def write_spec(path: str | PathLike[str], spec: TargetSpec) -> None:
     file.add(tomlkit.comment(f"these were written for {spec.skeleton.name}."))
     for key in KEYS:
         file.add(key, getattr(spec, key))
+    if views is not None:
+        file.add("views", views.to_json())
     write_file(Path(path), [tomlkit.dumps(file).encode()])
 
 

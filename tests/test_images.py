@@ -2,19 +2,18 @@
 
 import io
 import json
-import struct
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from image_files import encoded, good_files, jpeg_of_size, png_of_size, turned
 from spmdata.errors import ImageError, SpecError
 from spmdata.geometry import letterbox
-from spmdata.images import PAD_VALUE, decode_image, fit_image, load_input, place_pixels, read_bytes
+from spmdata.images import decode_image, fit_image, load_input, place_pixels, read_bytes
+from spmdata.pixels import PAD_VALUE
 
 Pixels = NDArray[np.uint8]
 RNG = np.random.default_rng(0)
@@ -27,22 +26,9 @@ def smooth(height: int, width: int) -> Pixels:
     return np.stack([128 + 90 * wave for wave in waves], -1).astype(np.uint8)
 
 
-def encoded(pixels: Pixels | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def size_of(data: bytes) -> tuple[str | None, tuple[int, int]]:
     with Image.open(io.BytesIO(data)) as image:
         return image.format, (image.height, image.width)
-
-
-def turned(orientation: int) -> dict[str, Any]:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return {"exif": exif}
 
 
 def centre_xy(pixels: Pixels) -> NDArray[np.float64]:
@@ -176,18 +162,10 @@ def test_any_pixel_becomes_rgb(data: bytes, wanted: Pixels, tolerance: int) -> N
     assert np.abs(load_input(fitted, (40, 60), (40, 60)).astype(int) - found).mean() < 6
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """Return a PNG whose header claims a size."""
-    chunks = {b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT": zlib.compress(bytes(100))}
-    sums = {kind: struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks.items()}
-    parts = [struct.pack(">I", len(body)) + kind + body + sums[kind] for kind, body in chunks.items()]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def jpeg_of_size(width: int, height: int) -> bytes:
-    data = encoded(smooth(8, 8), "JPEG")
-    at = data.index(b"\xff\xc0") + 5
-    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+@pytest.mark.parametrize("kind", good_files(COLOUR))
+def test_any_file_becomes_rgb(kind: str) -> None:
+    data, tolerance = good_files(COLOUR)[kind]
+    np.testing.assert_allclose(decode_image(data).astype(int), COLOUR.astype(int), atol=tolerance)
 
 
 JPEG, PNG = encoded(RNG.integers(0, 255, (64, 64, 3), np.uint8), "JPEG"), encoded(smooth(64, 64))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spmdata.prepare.plan import Plan
     from spmdata.prepare.run import Summary
     from spmdata.store.ledger import ShardRecord
+    from spmdata.store.schema import StoreSpec
 
 #: Conventions that the plan's line on the targets says.
 SAID = ("hierarchical", "input_hw", "stride")
@@ -25,6 +26,14 @@ SAID = ("hierarchical", "input_hw", "stride")
 @click.option("--rows", type=click.IntRange(1), help="synthetic: images to draw.  [default: 1000]")
 @click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
 @click.option("--no-images", is_flag=True, help="Targets alone; image files are not needed.")
+@click.option("--no-maps", is_flag=True, help="People alone, a fraction of the bytes: maps are drawn on reading.")
+@click.option(
+    "--views",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Views of each image: the image and V - 1 augmented ones; [views] in --spec has their ranges.",
+)
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
 @chooses_conventions
 @click.option("--out", type=PATH, help="Store to write, .zarr or .h5.  [default: SOURCE.zarr]")
@@ -45,6 +54,8 @@ def command(
     out: Path | None,
     file: Path | None,
     no_images: bool,
+    no_maps: bool,
+    views: int,
     scheduler: str,
     workers: int | None,
     dry_run: bool,
@@ -56,11 +67,13 @@ def command(
     """
     from spmdata.prepare.plan import plan_store
     from spmdata.prepare.run import prepare_store
+    from spmdata.spec_file import read_views
 
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed")
     opened, spec = open_with_spec(source, file, changes, no_images=no_images, **where)
-    plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
+    plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images, maps=not no_maps,
+                      views=views, view_ranges=read_views(file) if file else None)  # fmt: skip
     if not settings.json:
         print_pairs(_plan_lines(plan, workers))
     if dry_run:
@@ -98,11 +111,19 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
                     f"maps {_size(spec.map_hw)} cells"),
         *([("conventions", ", ".join(unusual))] if unusual else []),
         ("keeps", ", ".join(kept)),
+        *([("views", _views_line(layout))] if layout.views > 1 else []),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
         *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.core_seconds / n)} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip
+
+
+def _views_line(layout: StoreSpec) -> str:
+    ranges = layout.view_ranges
+    return (f"{layout.views} an image: the image, and {ranges.flip:.0%} mirrored, turned by up to "
+            f"{ranges.rotation_deg:g} degrees, scaled {ranges.scale[0]:g} to {ranges.scale[1]:g}, "
+            f"shifted by up to {ranges.shift_px:g} px")  # fmt: skip
 
 
 def _shards(n: int) -> str:

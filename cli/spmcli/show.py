@@ -33,7 +33,8 @@ def command(settings: Settings, /, store: Path | None, row: int | None, write_sp
 
     opened = open_store(one_store_here(store), allow_incomplete=True)
     if write_spec is not None:
-        spec_file.write_spec(write_spec, opened.spec)
+        views = opened.layout.view_ranges if opened.layout.views > 1 else None
+        spec_file.write_spec(write_spec, opened.spec, views)
     answer = _whole(opened) if row is None else _one_row(opened, row)
     if settings.json:
         print_json({"version": VERSION, **answer})
@@ -74,7 +75,7 @@ def _whole(store: Store) -> dict[str, Any]:
 
 def _print_whole(answer: dict[str, Any]) -> None:
     attributes, shards, rows = answer["attributes"], answer["shards"], max(1, answer["rows_done"])
-    source, counts = attributes["source"], answer["counts"]
+    source, layout, counts = attributes["source"], attributes["layout"], answer["counts"]
     print_pairs(
         [
             ("store", answer["store"]),
@@ -82,6 +83,7 @@ def _print_whole(answer: dict[str, Any]) -> None:
             ("format version", attributes["format_version"]),
             ("fingerprint", attributes["fingerprint"]),
             ("source", f"{source['name']} {source['split']} ({source['annotations']}, sha256 {source['sha256'][:12]})"),
+            *([("views", f"{layout['views']} an image")] if layout["views"] > 1 else []),
             ("shards", f"{shards['done']} of {shards['of']}, {shards['rows']} rows each"),
             ("bytes", f"{bytes_text(answer['bytes'])}, {answer['bytes'] / rows:,.0f} a row"),
             *((name.replace("_", " "), f"{n:,}") for name, n in counts.items()),

@@ -48,7 +48,11 @@ def _print(report: Report) -> None:
     skipped = sum(report.skipped.values())
     print_pairs(
         [
-            ("store", f"{report.store}, {report.targets} targets"),
+            ("store", report.store),
+            (
+                "maps",
+                "as stored" if report.targets == "stored" else "none stored: drawn from its people for this check",
+            ),
             ("rows", f"{report.rows:,} compared" + (f", {skipped:,} were skipped when written" if skipped else "")),
             ("people", f"{report.people:,} labelled, {sum(report.lost.values()):,} lost"),
             *((f"  {why}", f"{n:,}") for why, n in report.lost.items() if n),

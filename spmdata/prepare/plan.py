@@ -19,6 +19,7 @@ from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
 from spmdata.store.cost import packed_bytes
 from spmdata.store.schema import StoreSpec
+from spmdata.views import ViewRanges
 
 #: Rows encoded to learn what a row costs.
 TRIAL_ROWS = 16
@@ -82,6 +83,8 @@ def plan_store(
     maps: bool = True,
     shard_rows: int = 256,
     image_quality: int = 90,
+    views: int = 1,
+    view_ranges: ViewRanges | None = None,
 ) -> Plan:
     """Plan a store; nothing is written.
 
@@ -99,6 +102,10 @@ def plan_store(
         Rows of a shard: what one task does and a kill loses at most.
     image_quality : int
         JPEG quality of images that are re-encoded.
+    views : int
+        Views of each image, the first of them unaugmented.
+    view_ranges : ViewRanges, optional
+        How far the others may be from it.
 
     Returns
     -------
@@ -124,12 +131,14 @@ def plan_store(
     layout = StoreSpec(
         spec=spec,
         source=source.info,
-        rows=len(source),
-        people=int(source.n_people.sum()),
+        rows=len(source) * views,
+        people=int(source.n_people.sum()) * views,
         max_people=max(1, int(source.n_people.max(initial=0))),
-        shard_rows=min(shard_rows, max(1, len(source))),
+        shard_rows=min(shard_rows, max(1, len(source) * views)),
         images=images,
         maps=maps,
+        views=views,
+        view_ranges=view_ranges or ViewRanges(),
         image_quality=image_quality,
     )
     return Plan(path, layout, source, _estimate(source, layout, copies=3 if path.suffix == ".h5" else 1))

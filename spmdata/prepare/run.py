@@ -117,8 +117,10 @@ def prepare_store(
 
 
 def _task(plan: Plan, shard: int, strict: bool) -> ShardTask:
-    rows = Rows(plan.source, plan.layout.rows_of(shard))
-    return ShardTask(str(plan.path.absolute()), plan.layout, shard, rows, plan.source.image_reader, strict)
+    rows, views = plan.layout.rows_of(shard), plan.layout.views
+    samples = Rows(plan.source, range(rows.start // views, -(-rows.stop // views)))
+    images = plan.source.image_reader if plan.layout.images else None
+    return ShardTask(str(plan.path.absolute()), plan.layout, shard, samples, images, strict)
 
 
 def _runner(

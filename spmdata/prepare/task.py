@@ -1,20 +1,24 @@
-"""One task: the samples of one shard become that shard of every array, whatever process it runs in."""
+"""One task: the samples of one shard become that shard of every array, whatever process it runs in.
+
+Row ``i * V + v`` is view v of sample i. All views of a sample that are in the shard are made from one decoded image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from google_crc32c import value as crc32c
+from numpy.typing import NDArray
 
 from spmdata.codec import Codec
 from spmdata.errors import ImageError, ImageSizeError
-from spmdata.geometry import letterbox
-from spmdata.images import fit_image
-from spmdata.padded import pad_people
+from spmdata.geometry import Affine
+from spmdata.images import fit_views
+from spmdata.padded import PeopleBatch, move_people, pad_people
 from spmdata.people import People, Sample
 from spmdata.sources.base import ImageReader, Source
 from spmdata.store.ledger import ShardRecord, SkippedRow
@@ -62,7 +66,7 @@ class ShardTask:
     shard : int
         Which shard.
     samples : sequence of Sample
-        Of the shard's rows.
+        Those that the shard's rows show.
     images : ImageReader or None
         Needed when the layout has images.
     strict : bool
@@ -79,10 +83,11 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class _Row:
-    """A sample on its way into the store: its image, or the reason it has none."""
+    """A view of a sample on its way into the store: its image, or the reason it has none."""
 
     sample: Sample
-    people: People
+    view: int
+    affine: Affine  #: from px of the sample's image to px of the input: all that moves goes by it
     image: bytes
     status: RowStatus
     reason: str
@@ -98,9 +103,21 @@ def write_task(task: ShardTask) -> ShardRecord:
     StoreError, OSError
         The disk refuses.
     """
-    layout = task.layout
+    writer = ShardWriter(task.path, task.layout, task.shard)
+    rows, people = put_shard(writer, task)
+    start = task.layout.rows_of(task.shard).start
+    skipped = [SkippedRow(start + i, r.status, r.reason) for i, r in enumerate(rows) if r.status != RowStatus.OK]
+    return writer.commit(_counts(rows, people), skipped)
+
+
+def put_shard(writer: ShardWriter, task: ShardTask) -> tuple[Sequence[_Row], PeopleBatch]:
+    """Encode and compress one shard of every array; return its rows and their people, in input px."""
+    layout, spec = task.layout, task.layout.spec
     rows = list(_fit_rows(task))
-    writer = ShardWriter(task.path, layout, task.shard)
+    nobody = People.empty(len(spec.skeleton), spec.dims)
+    there = [row.sample.people if row.status == RowStatus.OK else nobody for row in rows]
+    padded = pad_people(there, layout.max_people, len(spec.skeleton), spec.dims)
+    people = move_people(padded, [row.affine for row in rows], spec.skeleton)
     if layout.images:
         for i, row in enumerate(rows):
             if row.status == RowStatus.OK:
@@ -108,39 +125,47 @@ def write_task(task: ShardTask) -> ShardRecord:
         crc = [crc32c(row.image) if row.status == RowStatus.OK else 0 for row in rows]
         writer.put_table("image_crc32c", np.array(crc, np.uint32))
     if layout.maps:
-        _put_maps(writer, layout, rows)
-    _put_tables(writer, layout, rows)
-    start = layout.rows_of(task.shard).start
-    skipped = [SkippedRow(start + i, r.status, r.reason) for i, r in enumerate(rows) if r.status != RowStatus.OK]
-    return writer.commit(_counts(rows), skipped)
+        ok = np.flatnonzero([row.status == RowStatus.OK for row in rows])
+        _put_maps(writer, Codec(spec), people, ok)
+    for name, table in (people.tables() | _provenance(rows)).items():
+        writer.put_table(name, table)
+    return rows, people
 
 
 def _fit_rows(task: ShardTask) -> Iterator[_Row]:
     """Yield the rows of a task in order, images read ahead by a few threads."""
-
-    def fit(sample: Sample) -> _Row:
-        image, status, reason = b"", RowStatus.OK, ""
-        if task.layout.images:
-            try:
-                image = _read_image(task, sample)
-            except ImageError as error:
-                status, reason = _status(error), f"{sample.path}: {error}"
-                if task.strict:
-                    raise ImageError(f"image {sample.id}, {reason}") from error
-        box = letterbox(sample.size_hw, task.layout.spec.input_hw)
-        people = sample.people.transform(box.affine) if status == RowStatus.OK else sample.people.select([])
-        return _Row(sample, people, image, status, reason)
-
+    rows, views = task.layout.rows_of(task.shard), task.layout.views
+    first = rows.start // views
+    shown = [
+        (i, range(max(0, rows.start - i * views), min(views, rows.stop - i * views)))
+        for i in range(first, first + len(task.samples))
+    ]
     if not task.layout.images:
-        yield from map(fit, task.samples)
+        for i, some in shown:
+            yield from _fit(task, i, task.samples[i - first], some)
         return
     with ThreadPoolExecutor(IMAGE_THREADS) as pool:
-        yield from pool.map(fit, task.samples)
+        for fitted in pool.map(lambda one: list(_fit(task, one[0], task.samples[one[0] - first], one[1])), shown):
+            yield from fitted
 
 
-def _read_image(task: ShardTask, sample: Sample) -> bytes:
-    assert task.images is not None  # plan_store refuses a plan with images and nothing to read them
-    return fit_image(task.images.read(sample), sample.size_hw, task.layout.spec.input_hw, task.layout.image_quality)
+def _fit(task: ShardTask, number: int, sample: Sample, views: Iterable[int]) -> Iterator[_Row]:
+    """Yield some views of a sample; ``number`` is its place in the source."""
+    layout, spec, status, reason = task.layout, task.layout.spec, RowStatus.OK, ""
+    affines = {view: layout.view_ranges.affine(number, view, sample.size_hw, spec.input_hw) for view in views}
+    images = [b""] * len(affines)
+    if layout.images:
+        assert task.images is not None  # plan_store refuses a plan with images and nothing to read them
+        try:
+            data = task.images.read(sample)
+            augmented = [affine if view else None for view, affine in affines.items()]
+            images = fit_views(data, sample.size_hw, spec.input_hw, augmented, layout.image_quality)
+        except ImageError as error:
+            status, reason = _status(error), f"{sample.path}: {error}"
+            if task.strict:
+                raise ImageError(f"image {sample.id}, {reason}") from error
+    for (view, affine), image in zip(affines.items(), images, strict=True):
+        yield _Row(sample, view, affine, image, status, reason)
 
 
 def _status(error: ImageError) -> RowStatus:
@@ -149,49 +174,40 @@ def _status(error: ImageError) -> RowStatus:
     return RowStatus.IMAGE_SIZE if isinstance(error, ImageSizeError) else RowStatus.IMAGE_UNREADABLE
 
 
-def _put_maps(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) -> None:
+def _put_maps(writer: ShardWriter, codec: Codec, people: PeopleBatch, ok: NDArray[np.intp]) -> None:
     """Encode the rows that are there, a few at a time into kept buffers, and compress each."""
-    codec = Codec(layout.spec)
     kept = codec.empty_targets(BATCH_ROWS)
-    there = [i for i, row in enumerate(rows) if row.status == RowStatus.OK]
-    for at in range(0, len(there), BATCH_ROWS):
-        batch = there[at : at + BATCH_ROWS]
-        targets = codec.encode_batch([rows[i].people for i in batch], kept.at(slice(len(batch))))
+    for at in range(0, len(ok), BATCH_ROWS):
+        rows = ok[at : at + BATCH_ROWS]
+        targets = codec.encode_batch(PeopleBatch(*(table[rows] for table in people)), kept.at(slice(len(rows))))
         for name, maps in targets._asdict().items():
             if maps is not None:
-                for i, value in zip(batch, maps, strict=True):
-                    writer.put_row(name, i, value)
+                for row, value in zip(rows.tolist(), maps, strict=True):
+                    writer.put_row(name, row, value)
 
 
-def _put_tables(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) -> None:
-    """Put the recipe and the provenance of every row, the skipped ones with nobody in them."""
-    spec = layout.spec
-    people = pad_people([row.people for row in rows], layout.max_people, len(spec.skeleton), spec.dims)
-    for name, table in people.tables().items():
-        writer.put_table(name, table)
+def _provenance(rows: Sequence[_Row]) -> dict[str, Any]:
+    """Return where every row comes from, by array."""
     samples = [row.sample for row in rows]
-    affines = [letterbox(sample.size_hw, spec.input_hw).affine.matrix for sample in samples]
-    columns: dict[str, Any] = {
-        "affine": np.stack(affines),
-        "camera": np.zeros((len(rows), 14)),
-        "image_id": [sample.id for sample in samples],
-        "meta": [sample.meta for sample in samples],
-        "path": [sample.path for sample in samples],
-        "size_hw": np.array([sample.size_hw for sample in samples], np.uint32),
-        "source": np.zeros(len(rows), np.uint8),
-        "status": np.array([row.status for row in rows], np.uint8),
-        "view": np.zeros(len(rows), np.uint32),
+    return {
+        "row/affine": np.stack([row.affine.matrix for row in rows]),
+        "row/camera": np.zeros((len(rows), 14)),
+        "row/image_id": [sample.id for sample in samples],
+        "row/meta": [sample.meta for sample in samples],
+        "row/path": [sample.path for sample in samples],
+        "row/size_hw": np.array([sample.size_hw for sample in samples], np.uint32),
+        "row/source": np.zeros(len(rows), np.uint8),
+        "row/status": np.array([row.status for row in rows], np.uint8),
+        "row/view": np.array([row.view for row in rows], np.uint32),
     }
-    for name, column in columns.items():
-        writer.put_table(f"row/{name}", column)
 
 
-def _counts(rows: Sequence[_Row]) -> dict[str, int]:
+def _counts(rows: Sequence[_Row], people: PeopleBatch) -> dict[str, int]:
     """Count what the ledger adds up: rows with content, people, and what is labelled in them."""
-    people = [row.people for row in rows]
+    labelled = (people.visible > 0) & ~people.ignore[..., None]
     return {
         "rows_ok": sum(row.status == RowStatus.OK for row in rows),
-        "people": sum(map(len, people)),
-        "people_labelled": sum(int((~p.regions).sum()) for p in people),
-        "joints_labelled": sum(int(p.labelled[~p.regions].sum()) for p in people),
+        "people": int(people.number.sum()),
+        "people_labelled": int(labelled.any(2).sum()),
+        "joints_labelled": int(labelled.sum()),
     }

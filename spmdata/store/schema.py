@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -16,6 +16,7 @@ from spmdata.errors import SpecError, StoreError
 from spmdata.people import SourceInfo
 from spmdata.spec import DECODE_FIELDS, TargetSpec
 from spmdata.store.arrays import ArraySpec, row_arrays, table_arrays
+from spmdata.views import ViewRanges
 
 #: Raised whenever the bytes or names of a store change; a reader refuses any other.
 FORMAT_VERSION = 1
@@ -54,7 +55,9 @@ class StoreSpec:
     maps : bool
         The target maps are there.
     views : int
-        Augmented views of an image; N counts views.
+        Views of an image, the first of them unaugmented: row ``image * views + view``. N is a multiple of it.
+    view_ranges : ViewRanges
+        Of the augmented views; no part of a store that has none.
     image_quality : int
         JPEG quality of re-encoded images, 1 to 100.
 
@@ -73,6 +76,7 @@ class StoreSpec:
     images: bool = False
     maps: bool = True
     views: int = 1
+    view_ranges: ViewRanges = field(default_factory=ViewRanges)
     image_quality: int = 90
 
     def __post_init__(self) -> None:
@@ -83,6 +87,8 @@ class StoreSpec:
         for name, most in limits.items():
             if not 1 <= getattr(self, name) <= most:
                 raise SpecError(f"{name} must be 1 to {most}, got {getattr(self, name)}")
+        if self.rows % self.views:
+            raise SpecError(f"rows must be a multiple of {self.views} views, got {self.rows}")
         if not 0 <= self.people <= self.rows * self.max_people:
             raise SpecError(f"people must be 0 to rows * max_people = {self.rows * self.max_people}, got {self.people}")
 
@@ -118,11 +124,17 @@ class StoreSpec:
         """Return, flat and as JSON values, everything that the arrays' contents depend on."""
         spec = {key: value for key, value in self.spec.to_json().items() if key not in DECODE_FIELDS}
         skeleton = {f"skeleton.{key}": value for key, value in spec.pop("skeleton").items()}
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("spec", "source")}
+        own = self._own()
+        views = {f"views.{key}": value for key, value in own.pop("view_ranges", {}).items()}
         if not self.images:
             del own["image_quality"]
         source = {"source": self.source.name, "annotation_sha256": self.source.sha256}
-        return {**spec, **skeleton, **own, **source}
+        return {**spec, **skeleton, **own, **views, **source}
+
+    def _own(self) -> dict[str, Any]:
+        """Return the fields that are no values of their own; the ranges of views, where there are any, as JSON."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("spec", "source", "view_ranges")}
+        return own | ({"view_ranges": self.view_ranges.to_json()} if self.views > 1 else {})
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the canonical JSON of `identity`: equal ones can be written to one store."""
@@ -152,13 +164,12 @@ class StoreSpec:
         skipped : mapping of str to int, optional
             Rows that were skipped by the name of their `RowStatus`.
         """
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("spec", "source")}
         return {
             "spm": {
                 "format_version": FORMAT_VERSION,
                 "complete": complete,
                 "fingerprint": self.fingerprint(),
-                "layout": own,
+                "layout": self._own(),
                 "source": asdict(self.source),
                 "spec": self.spec.to_json(),
                 "counts": dict(sorted((counts or {}).items())),
@@ -193,7 +204,9 @@ class StoreSpec:
             )
         try:
             spec, source = TargetSpec.from_json(data["spec"]), SourceInfo(**data["source"])
-            layout = StoreSpec(spec=spec, source=source, **data["layout"])
+            own = dict(data["layout"])
+            ranges = ViewRanges.from_json(own.pop("view_ranges", {}))
+            layout = StoreSpec(spec=spec, source=source, view_ranges=ranges, **own)
         except (SpecError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(f"{where}: the attributes of the store cannot be read: {error}") from error
         if data.get("fingerprint") != layout.fingerprint():

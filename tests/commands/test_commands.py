@@ -21,9 +21,9 @@ from spmdata.store.reader import open_store
 
 OPTIONS = {
     "demo": "--minutes --out --rows --seed --threads --device --json -q -v",
-    "prepare": "SOURCE --annotations --root --split --skeleton --seed --rows --images --no-images --all-images "
-    "--preset --spec --hier --input --stride --out --scheduler --workers --strict --force --take-over --dry-run "
-    "--json -q -v",
+    "prepare": "SOURCE --annotations --root --split --skeleton --seed --rows --images --no-images --no-maps --views "
+    "--all-images --preset --spec --hier --input --stride --out --scheduler --workers --strict --force --take-over "
+    "--dry-run --json -q -v",
     "tune": "SOURCE --annotations --root --split --skeleton --seed --preset --spec --hier --input --stride --sweep "
     "--rows --threads --out --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --json -q -v",

@@ -11,8 +11,9 @@ from cli_run import Run
 from small_coco import write_small_coco
 from spmdata.skeletons import COCO17
 from spmdata.spec import TargetSpec
-from spmdata.spec_file import read_spec
+from spmdata.spec_file import read_spec, read_views
 from spmdata.store.reader import open_store
+from spmdata.views import ViewRanges
 
 FILE = 'preset = "dekr"\nhierarchical = true\nstride = 2\ninput_hw = "96x160"\nsigma = 2.5\n'
 OF_FILE = TargetSpec.preset("dekr", hierarchical=True, stride=2, input_hw=(96, 160), sigma=2.5)
@@ -101,3 +102,42 @@ def test_a_wrong_convention_is_one_line_and_exit_code_2(spm: Run, source: str, o
     assert (failed.code, failed.err.count("\n")) == (2, 1)
     assert failed.err.startswith(message)
     assert not Path(f"{source}.zarr").exists()
+
+
+def test_views_and_no_maps(spm: Run) -> None:
+    Path("views.toml").write_text("[views]\nrotation_deg = 10\nscale = [1, 2]\n")
+    options = ("--no-images", "--no-maps", "--views", 2, "--spec", "views.toml", "--input", 64)
+    shown = spm("prepare", "coco", *options)
+    assert shown.code == 0, shown.err
+    assert "\nkeeps     people\n" in shown.out
+    assert (
+        "\nviews     2 an image: the image, and 50% mirrored, turned by up to 10 degrees, scaled 1 to 2, " in shown.out
+    )
+    store = open_store("coco.zarr")
+    assert (len(store), store.layout.views, store.layout.maps) == (6, 2, False)
+    assert store.layout.view_ranges == ViewRanges(rotation_deg=10, scale=(1, 2))
+    verified = spm("verify-targets")
+    assert verified.code == 0
+    assert " none stored: drawn from its people for this check\n" in verified.out
+    inside = spm("inspect", "coco.zarr", "--write-spec", "again.toml")
+    assert "\nviews            2 an image\n" in inside.out
+    assert "root_heatmap" not in inside.out
+    assert read_views("again.toml") == store.layout.view_ranges
+    assert spm("inspect", "coco.zarr", 1).code == 0
+    again = spm("prepare", "coco", *options[:-4], "--spec", "again.toml", "--json")
+    assert json.loads(again.out)["summary"]["shards_written"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[views]\nrotate = 3", "SpecError: wrong.toml: unknown key 'rotate' in views; there are flip, "),
+        ("views = 3", "SpecError: wrong.toml: views must be a table, [views], got 3"),
+        ("[views]\nscale = 2", "SpecError: wrong.toml: views.scale must be [smallest, largest] in [0.05, 20], got 2"),
+    ],
+)
+def test_a_wrong_range_is_one_line_and_exit_code_2(spm: Run, text: str, message: str) -> None:
+    Path("wrong.toml").write_text(text)
+    failed = spm("prepare", "coco", "--no-images", "--views", 2, "--spec", "wrong.toml")
+    assert (failed.code, failed.err.count("\n")) == (2, 1)
+    assert failed.err.startswith(message)
