@@ -1,4 +1,4 @@
-"""A bit flipped anywhere: mended by a repair, or, in the attributes, by the prepare command."""
+"""A bit flipped anywhere: seen by verify-targets, mended by a repair, or, in the attributes, by the prepare command."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from spmdata.prepare.repair import repair_store
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.registry import open_source
 from spmdata.store.form import form_of
+from spmdata.verify.run import verify_store
 from store.cases import flip_bit, tree
 
 
@@ -28,9 +29,12 @@ def test_any_flip_is_mended(flips: int, path: Path) -> None:
         name = rng.choice(files)
         flip_bit(path.parent / name, rng.randrange(8 * len(before[name] or b"")))
         try:
+            assert verify_store(path, threads=1).damage
             repair_store(path, root=root_of(path))
         except StoreError as error:
             assert name == form_of(path).file(form_of(path).root).relative_to(path.parent).as_posix()
-            assert "run the spm prepare command" in str(error)  # noqa: PT017
+            with pytest.raises(StoreError, match="run the spm prepare command that made it again: what it finds whole"):
+                repair_store(path, root=root_of(path))
+            assert str(path) in str(error)  # noqa: PT017
             prepare_store(plan_store(source, layout.spec, path, shard_rows=4))
         assert tree(path.parent) == before, name
