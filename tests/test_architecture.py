@@ -19,7 +19,8 @@ FLOORS = (
     ("padded", "spec", "images", "views"),
     ("codec", "sources", "metrics", "store"),
     ("roundtrip",),
-    ("draw", "spec_file", "stream", "prepare", "verify", "tune"),
+    ("draw", "spec_file", "stream", "prepare", "verify", "tune", "census"),
+    ("contents",),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms
     ("spmtrain",),
     ("spmcli",),

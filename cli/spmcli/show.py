@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +12,12 @@ from spmcli.options import Settings, one_store_here, talking
 from spmcli.output import bytes_text, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
-    from spmdata.store.reader import Store
+    from spmdata.census import Census
+    from spmdata.contents import Contents, RowContents
+    from spmdata.store.ledger import SkippedRow
 
-VERSION = 1
+#: Skipped rows that are listed of each reason; --json lists all.
+SKIPPED_SHOWN = 5
 
 
 @click.command("inspect")
@@ -24,141 +27,124 @@ VERSION = 1
 @talking
 @click.pass_obj
 def command(settings: Settings, /, store: Path | None, row: int | None, write_spec: Path | None) -> None:
-    """Show what STORE holds: arrays and their bytes, conventions, people, ledger; or one ROW in numbers.
+    """Show what STORE holds: arrays and their bytes, people, conventions, ledger, source; or one ROW in numbers.
 
     Without STORE: the one store in this folder. An unfinished store is shown as far as it goes.
     """
     from spmdata import spec_file
+    from spmdata.contents import read_contents, read_row
     from spmdata.store.reader import open_store
 
-    opened = open_store(one_store_here(store), allow_incomplete=True)
+    path = one_store_here(store)
     if write_spec is not None:
+        opened = open_store(path, allow_incomplete=True)
         views = opened.layout.view_ranges if opened.layout.views > 1 else None
         spec_file.write_spec(write_spec, opened.spec, views)
-    answer = _whole(opened) if row is None else _one_row(opened, row)
+    answer = read_contents(path) if row is None else read_row(path, row)
     if settings.json:
-        print_json({"version": VERSION, **answer})
+        print_json(answer.to_json())
     elif row is None:
-        _print_whole(answer)
+        _print_whole(answer)  # type: ignore[arg-type]
     else:
-        _print_row(answer)
+        _print_row(answer)  # type: ignore[arg-type]
 
 
-def _whole(store: Store) -> dict[str, Any]:
-    """Return everything about a store as JSON values."""
-    from spmdata.store.ledger import Ledger, Totals
-
-    records = Ledger(store.path).done(store.layout)
-    totals = Totals.of(records.values())
-    packed = Counter[str]()
-    for shard in records:
-        packed.update(store.array_bytes(shard))
-    return {
-        "store": str(store.path),
-        "complete": store.complete,
-        "attributes": store.attributes["spm"],
-        "shards": {"done": len(records), "of": store.layout.n_shards, "rows": store.layout.shard_rows},
-        "counts": dict(totals.counts),
-        "skipped": [
-            {"row": s.row, "status": s.status.name.lower(), "reason": s.reason}
-            for _, record in sorted(records.items())
-            for s in record.skipped
-        ],
-        "rows_done": totals.rows,
-        "bytes": totals.bytes,
-        "arrays": [
-            {"name": a.name, "shape": a.shape, "dtype": a.dtype, "dims": a.dims, "bytes": packed[a.name]}
-            for a in store.layout.arrays()
-        ],
-    }
-
-
-def _print_whole(answer: dict[str, Any]) -> None:
-    attributes, shards, rows = answer["attributes"], answer["shards"], max(1, answer["rows_done"])
-    source, layout, counts = attributes["source"], attributes["layout"], answer["counts"]
+def _print_whole(found: Contents) -> None:
+    attributes, rows = found.attributes, max(1, found.rows_done)
+    source, layout = attributes["source"], attributes["layout"]
     print_pairs(
         [
-            ("store", answer["store"]),
-            ("complete", "yes" if answer["complete"] else "no: run the same spm prepare command again"),
+            ("store", found.store),
+            ("complete", "yes" if found.complete else "no: run the same spm prepare command again"),
             ("format version", attributes["format_version"]),
             ("fingerprint", attributes["fingerprint"]),
-            ("source", f"{source['name']} {source['split']} ({source['annotations']}, sha256 {source['sha256'][:12]})"),
+            ("source", f"{source['name']} {source['split']}, {source['annotations'] or 'made, not read'}"),
+            ("  sha256", source["sha256"]),
+            ("rows", f"{layout['rows']:,}"),
             *([("views", f"{layout['views']} an image")] if layout["views"] > 1 else []),
-            ("shards", f"{shards['done']} of {shards['of']}, {shards['rows']} rows each"),
-            ("bytes", f"{bytes_text(answer['bytes'])}, {answer['bytes'] / rows:,.0f} a row"),
-            *((name.replace("_", " "), f"{n:,}") for name, n in counts.items()),
-            *([("rows skipped", f"{len(answer['skipped']):,}")] if answer["skipped"] else []),
+            ("shards", f"{found.shards_done:,} of {found.shards:,}, {found.shard_rows:,} rows each"),
+            ("bytes", f"{bytes_text(found.bytes)}, {found.bytes / rows:,.0f} a row"),
         ]
     )
     click.echo()
     print_table(
-        ("array", "shape", "dtype", "bytes", "bytes a row"),
+        ("array", "shape", "chunk", "dtype", "bytes", "bytes a row", "packed to"),
         [
-            (a["name"], "x".join(map(str, a["shape"])), a["dtype"], bytes_text(a["bytes"]), f"{a['bytes'] / rows:,.1f}")
-            for a in answer["arrays"]
+            (
+                *(a.name, "x".join(map(str, a.shape)), "x".join(map(str, a.chunk)), a.dtype, bytes_text(a.bytes)),
+                f"{a.bytes / rows:,.1f}",
+                f"{a.bytes / a.plain_bytes:.2%}" if a.plain_bytes else "-",
+            )
+            for a in found.arrays
         ],
     )
+    _print_census(found.people)
     click.echo("\nconventions")
     spec = {**attributes["spec"], "skeleton": attributes["spec"]["skeleton"]["name"]}
     print_pairs([(name, value) for name, value in spec.items()])
-    if answer["skipped"]:
-        click.echo("\nskipped rows")
-        for skipped in answer["skipped"]:
-            click.echo(f"row {skipped['row']}: {skipped['status']}: {skipped['reason']}")
+    _print_skipped(found.skipped)
 
 
-def _one_row(store: Store, row: int) -> dict[str, Any]:
-    """Return one row as JSON values."""
-    if not 0 <= row < len(store):
-        raise click.UsageError(f"row must be in [0, {len(store) - 1}], got {row}")
-    from spmdata.store.schema import RowStatus
-
-    provenance = {
-        array.name.removeprefix("row/"): store.read(array.name, [row])[0]
-        for array in store.layout.arrays()
-        if array.name.startswith("row/")
-    }
-    people = store.people(row)
-    maps = {}
-    if store.layout.maps:
-        heatmap, count = store.read("root_heatmap", [row])[0], store.read("count", [row])[0]
-        maps = {
-            "root_heatmap_max": float(heatmap.max()),
-            "cells_supervised": int((count > 0).any(0).sum()),
-            "cells_averaged": int((count > 1).any(0).sum()),
-            "cells_ignored": int(store.read("ignore", [row])[0].sum()),
-        }
-    return {
-        "row": row,
-        "status": RowStatus(int(provenance.pop("status"))).name.lower(),
-        **{name: value.tolist() if hasattr(value, "tolist") else value for name, value in provenance.items()},
-        "image_bytes": len(store.image_bytes(row)) if store.layout.images else None,
-        **maps,
-        "people": [
-            {
-                "id": int(people.id[p]),
-                "ignore": bool(people.ignore[p]),
-                "area_px2": float(people.area[p]),
-                "bbox_xywh": people.bbox_xywh[p].tolist(),
-                "joints": {
-                    name: [*people.joints[p, k].tolist(), int(people.visible[p, k])]
-                    for k, name in enumerate(store.skeleton.joints)
-                    if people.visible[p, k]
-                },
-            }
-            for p in range(len(people))
+def _print_census(census: Census) -> None:
+    click.echo("\npeople")
+    print_pairs(
+        [
+            ("rows", f"{census.rows:,}"),
+            ("people", f"{census.people:,}, {census.people / max(1, census.rows):.2f} a row"),
+            ("ignore regions", f"{census.crowds:,} crowds, {census.unlabelled:,} people without labelled joints"),
+            ("joints", f"{census.joints_labelled:,} labelled, {census.joints_outside_image:,} off their image, "
+                       f"{census.joints_outside_input:,} off the network's input"),
+            ("roots off the map", f"{census.roots_off_map:,} people in no target"),
+        ]
+    )  # fmt: skip
+    most = max(census.people_a_row.values(), default=0)
+    if not most:
+        return
+    click.echo("\npeople a row")
+    print_table(
+        ("people", "rows", "share", ""),
+        [
+            (n, f"{rows:,}", f"{rows / census.rows:.1%}", ("#" * round(30 * rows / most)).ljust(30))
+            for n, rows in census.people_a_row.items()
         ],
-    }
+    )
+    if not census.size_px_percentiles:
+        return
+    click.echo()
+    print_table(
+        ("percentile", *(f"{p} %" for p in census.size_px_percentiles)),
+        [
+            ("people a row", *(f"{value:g}" for value in census.people_percentiles.values())),
+            ("size, square root of area, input px", *(f"{value:.1f}" for value in census.size_px_percentiles.values())),
+        ],
+    )
+    click.echo("\njoints labelled, of people")
+    print_table(("joint", "share"), [(name, f"{share:.1%}") for name, share in census.joints.items()])
 
 
-def _print_row(answer: dict[str, Any]) -> None:
-    print_pairs([(name, value) for name, value in answer.items() if name != "people"])
-    for person in answer["people"]:
+def _print_skipped(skipped: tuple[SkippedRow, ...]) -> None:
+    if not skipped:
+        return
+    click.echo(f"\nskipped rows: {len(skipped):,}")
+    by_status = sorted(skipped, key=lambda row: row.status)
+    for status, rows in groupby(by_status, key=lambda row: row.status):
+        name, those = status.name.lower(), list(rows)
+        for row in those[:SKIPPED_SHOWN]:
+            click.echo(f"row {row.row}: {name}: {row.reason}")
+        if len(those) > SKIPPED_SHOWN:
+            click.echo(f"and {len(those) - SKIPPED_SHOWN:,} more {name}; --json lists them")
+
+
+def _print_row(found: RowContents) -> None:
+    print_pairs([(name, value) for name, value in found.to_json().items() if name not in ("people", "version")])
+    for person in found.people:
         state = ", ignore region" if person["ignore"] else ""
         box = ", ".join(f"{value:.1f}" for value in person["bbox_xywh"])
         click.echo(f"\nperson {person['id']}{state}: area {person['area_px2']:.0f} px2, box xywh {box}")
         if person["joints"]:
+            values = list(person["joints"].items())
+            axes = ("x px", "y px", "z cm")[: len(values[0][1]) - 1]
             print_table(
-                ("joint", "x px", "y px", "visible"),
-                [(name, f"{x:.2f}", f"{y:.2f}", v) for name, (x, y, v) in person["joints"].items()],
+                ("joint", *axes, "visible"),
+                [(name, *(f"{value:.2f}" for value in where), v) for name, (*where, v) in values],
             )

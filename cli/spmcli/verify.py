@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spmcli.options import Settings, one_store_here, talking
-from spmcli.output import print_json, print_pairs, print_table, progress
+from spmcli.options import PATH, Settings, given, one_store_here, talking
+from spmcli.output import note, print_json, print_pairs, print_table, progress
 
 if TYPE_CHECKING:
+    from spmdata.prepare.repair import Repair
     from spmdata.roundtrip.tally import ErrorLine
     from spmdata.verify.report import Report
 
@@ -22,26 +23,58 @@ if TYPE_CHECKING:
 @click.option("--max-people", type=int, help="Most people decoded in a row.  [default: the store's]")
 @click.option("--threshold", type=float, help="Smallest heatmap value of a peak.  [default: the store's]")
 @click.option("--threads", type=int, help="Rows decoded at once.  [default: every core]")
+@click.option("--repair", is_flag=True, help="First mend what is damaged, from the source that STORE was made from.")
+@click.option("--annotations", type=PATH, help="--repair: annotation file.  [default: looked for below --root]")
+@click.option("--images", type=PATH, help="--repair: folder of the images.  [default: looked for below --root]")
+@click.option("--root", type=PATH, help="--repair: where data sets lie.  [default: ./data, else $SPM_DATA]")
 @talking
 @click.pass_obj
-def command(settings: Settings, /, store: Path | None, threads: int | None, **decode: float | None) -> None:
+def command(
+    settings: Settings, /, store: Path | None, threads: int | None, repair: bool, **rest: float | Path | None
+) -> None:
     """Decode what STORE holds and compare it with its people: errors, losses, collisions, AP ceiling, checksums.
 
     Without STORE: the one store in this folder. Exit code 1 when an error outside collisions passes the bound derived
-    from the stored dtype, or anything is corrupt.
+    from the stored dtype, or anything is corrupt. --repair brings back the bytes that were written, or leaves them.
     """
     from spmdata.verify.run import verify_store
 
-    path = one_store_here(store)
+    path, where = one_store_here(store), given(rest, "annotations", "images", "root")
+    if where and not repair:
+        raise click.UsageError(f"--{next(iter(where))} says where to repair from: give --repair too")
+    mended = _repair(settings, path, threads, where) if repair else None
     with progress(settings, "verify", "rows") as advance:
-        chosen = {name: value for name, value in decode.items() if value is not None}
-        report = verify_store(path, threads=threads, on_rows=advance, **chosen)
+        decode = given(rest, *rest)
+        report = verify_store(path, threads=threads, on_rows=advance, **decode)
+    gone = [damage for damage in mended.damage if damage not in report.damage] if mended else []
     if settings.json:
-        print_json(report.to_json())
+        repaired = {"repair": {"shards": mended.shards, "mended": [d.text for d in gone]}} if mended else {}
+        print_json(report.to_json() | repaired)
     else:
+        for damage in gone[:20]:
+            click.echo(f"MENDED: {damage.text}")
+        if mended:
+            click.echo(f"{_count(len(gone), 'damaged file or row', 'damaged files or rows')} mended, "
+                       f"{_count(len(mended.shards), 'shard', 'shards')} written again from the source\n")  # fmt: skip
         _print(report)
+        if report.damage and not mended:
+            click.echo(f"to mend what is damaged from its source: spm verify-targets {path} --repair")
     if not report.ok:
         click.get_current_context().exit(1)
+
+
+def _repair(settings: Settings, path: Path, threads: int | None, where: dict[str, Path]) -> Repair:
+    from spmdata.prepare.repair import repair_store
+
+    with progress(settings, "repair", "shards") as advance:
+        done = repair_store(path, threads=threads, on_shard=advance, **where)
+    for line in done.notes:
+        note(settings, line)
+    return done
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
 
 
 def _print(report: Report) -> None:

@@ -71,7 +71,7 @@ def check_store(path: str | os.PathLike[str], *, progress: Callable[[int, int], 
             raise
         return [*damage, Damage(None, None, None, str(error))]
     complete = attributes["spm"].get("complete") is True
-    found = list(_check_manifest(form, layout)) if complete else []
+    found = list(_check_manifest(form, layout) if complete else _check_unfinished(form, layout))
     expected = {form.home / MANIFEST, *map(form.file, manifest_files(form, layout))}
     for shard in range(layout.n_shards):
         found += _check_shard(form, layout, shard, complete)
@@ -96,6 +96,13 @@ def _check_manifest(form: Form, layout: StoreSpec | None) -> Iterator[Damage]:
             yield Damage(None, None, None, f"{name} is missing")
         elif sha256(form.file(name)) != digest:
             yield Damage(None, None, None, f"{name} is not as it was written: its sha256 differs")
+
+
+def _check_unfinished(form: Form, layout: StoreSpec) -> Iterator[Damage]:
+    """Tell a store that was finished, and whose attributes deny it, from one that was not."""
+    root = form.file(form.root)
+    if (form.home / MANIFEST).is_file() and root.read_bytes() != form.metadata(layout, layout.attributes())[form.root]:
+        yield Damage(None, None, None, f"{form.root} is not as it was written: it says neither finished nor unfinished")
 
 
 def _check_shard(form: Form, layout: StoreSpec, shard: int, complete: bool) -> Iterator[Damage]:

@@ -263,9 +263,6 @@ class Hdf5Shard(ShardFile):
             at += (length + 7) // 8 * 8
         return found
 
-    def _ledger(self) -> str:
-        return f"{self._path.parent.name}/{super()._ledger()}"
-
 
 def _create_groups(file: Any) -> None:
     from h5py import h5g, h5p

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from spmdata.store.durable import seal, update_file
+from spmdata.errors import StoreError
+from spmdata.store.durable import seal, unseal, update_file
 from spmdata.store.form import Form
 from spmdata.store.ledger import Ledger
 from spmdata.store.schema import FORMAT_VERSION, StoreSpec
@@ -26,6 +27,16 @@ def write_manifest(form: Form, layout: StoreSpec, metadata: Mapping[str, bytes])
     digests |= {name: sha256(form.file(name)) for name in manifest_files(form, layout) if name not in digests}
     content = {"format_version": FORMAT_VERSION, "fingerprint": layout.fingerprint(), "files": digests}
     update_file(form.home / MANIFEST, seal(content))
+
+
+def is_of(form: Form, layout: StoreSpec) -> bool:
+    """Return whether an undamaged manifest says that the store is of this layout, whatever its attributes say."""
+    try:
+        content = unseal(form.home / MANIFEST)
+    except StoreError:
+        return False
+    said = (content.get("format_version"), content.get("fingerprint"))
+    return said == (FORMAT_VERSION, layout.fingerprint())
 
 
 def sha256(file: Path) -> str:

@@ -162,13 +162,9 @@ class ShardFile:
     def _damaged(self, text: str) -> StoreError:
         first = self._shard * self._rows
         return StoreError(
-            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}; to have it "
-            f"written again, remove {self._ledger()} and run the same spm prepare command again"
+            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}; "
+            "spm verify-targets --repair mends it from the source"
         )
-
-    def _ledger(self) -> str:
-        """Name the record that says that this shard is done."""
-        return f".spm/ledger/{self._shard:05d}.json"
 
     def __del__(self) -> None:
         """Close the file when its last reader lets go, so that dropping it from a cache never cuts a read short."""

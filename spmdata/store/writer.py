@@ -21,7 +21,7 @@ from spmdata.store.arrays import ArraySpec
 from spmdata.store.durable import sweep, sync_folder
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
-from spmdata.store.manifest import write_manifest
+from spmdata.store.manifest import is_of, write_manifest
 from spmdata.store.schema import StoreSpec
 
 
@@ -36,7 +36,7 @@ def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bo
         What is to be written.
     force : bool
         Rename a store of other settings, or a damaged one, aside as ``OUT.zarr.old``, ``OUT.zarr.old2``, ...
-        A store of the same fingerprint is resumed all the same.
+        A store of the same fingerprint is resumed all the same, also by its manifest when its attributes are damaged.
 
     Returns
     -------
@@ -60,11 +60,14 @@ def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bo
     except StoreError as error:
         if not form.ours():
             raise StoreError(f"{path} is there and is no spm store: choose another output") from error
-        if not force:
+        if is_of(form, layout):  # only its attributes are damaged
+            attributes = layout.attributes(complete=True)
+        elif force:
+            _set_aside(form)
+            form.create(layout)
+            return {}
+        else:
             raise StoreError(f"{error}; choose another output, or --force to rename that store aside") from error
-        _set_aside(form)
-        form.create(layout)
-        return {}
     _sweep(form)
     form.restore()
     done = Ledger(path).done(layout)

@@ -35,7 +35,32 @@ def test_corruption_is_exit_code_1(spm: Run, store: Path) -> None:
     report = spm("verify-targets", store)
     assert report.code == 1
     assert "DAMAGED" in report.out
-    assert report.out.rstrip().splitlines()[-1].startswith("FAILED")
+    *_, verdict, remedy = report.out.rstrip().splitlines()
+    assert verdict.startswith("FAILED")
+    assert remedy == "to mend what is damaged from its source: spm verify-targets data.zarr --repair"
+
+
+def test_what_the_message_names_repairs(spm: Run, store: Path) -> None:
+    shard = store / "count/c.0.0.0.0"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    (store / "row/zarr.json").unlink()
+    other = Path("other.json")
+    other.write_text((Path("data/coco/annotations/person_keypoints_train2017.json")).read_text() + " ")
+    refused = spm("verify-targets", store, "--repair", "--annotations", other)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "made from another source: its s" in refused.err
+    assert not (store / "row/zarr.json").exists()
+    assert "give --repair too" in spm("verify-targets", store, "--annotations", other).err
+    mended = spm("verify-targets", store, "--repair")
+    assert mended.code == 0, mended.err
+    assert "MENDED: count, shard 0" in mended.out
+    assert "MENDED: row/zarr.json is missing" in mended.out
+    assert "2 damaged files or rows mended, 1 shard written again from the source" in mended.out
+    assert shard.read_bytes() == whole
+    again = json.loads(spm("verify-targets", store, "--repair", "--json").out)
+    assert again["repair"] == {"shards": [], "mended": []}
+    assert again["ok"] is True
 
 
 def wrong_skeleton() -> str:

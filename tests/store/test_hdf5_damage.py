@@ -65,10 +65,16 @@ def test_other_settings_are_refused_and_forced_aside(finished_h5: Path, tmp_path
 def test_either_half_lost(finished_h5: Path, tmp_path: Path) -> None:
     path = shutil.copytree(finished_h5.parent, tmp_path / "s") / "data.h5"
     whole = tree(path.parent)
-    path.rename(tmp_path / "half")
+    path.unlink()
+    with pytest.raises(StoreError, match=r"no such store: .*data\.h5, though its shards are there"):
+        open_store(path)
+    assert sorted(open_or_create(path, LAYOUT)) == [0, 1, 2]  # the manifest says whose they are
+    assert tree(write_store(path, LAYOUT).parent) == whole
+    path.unlink()
+    (path.parent / "data.h5.shards/.spm/manifest.json").unlink()
     with pytest.raises(StoreError, match=r"no such store: .*data\.h5, though its shards are there; choose another"):
         open_or_create(path, LAYOUT)
-    (tmp_path / "half").rename(path)
+    path.write_bytes(whole["data.h5"] or b"")
     shutil.rmtree(path.parent / "data.h5.shards")
     with pytest.raises(StoreError, match="3 of its files are lost"):
         open_store(path)
@@ -123,9 +129,7 @@ def test_damage_names_array_and_row(finished_h5: Path, tmp_path: Path) -> None:
         StoreError, match=r"offsets, shard 1 \(rows 4 to 7\): the chunk of row 5 is damaged: its fletcher32 is wr"
     ):
         store.read("offsets", [5])
-    with say(
-        StoreError, match=r"joints, shard 1 .*: its chunk is damaged: .* remove data\.h5\.shards/\.spm/ledger/00001"
-    ):
+    with say(StoreError, match=r"joints, shard 1 .*: its chunk is damaged: .*; spm verify-targets --repair mends it"):
         store.people(4)
     with say(StoreError, match=r"image row 7: its crc32c is .*, image_crc32c says"):
         store.image_bytes(7)
@@ -140,26 +144,6 @@ def chunks_of(dataset: Any) -> list[Any]:
     found: list[Any] = []
     dataset.id.chunk_iter(lambda chunk: found.append(chunk))
     return found
-
-
-@pytest.mark.parametrize("flips", [20, pytest.param(100, marks=pytest.mark.slow)])
-def test_bit_flips_anywhere_are_found_and_never_read(flips: int, finished_h5: Path, tmp_path: Path) -> None:
-    """Verify finds each; a reader tells it or is not touched by it (HDF5 leaves gaps); nothing crashes."""
-    path = shutil.copytree(finished_h5.parent, tmp_path / "s") / "data.h5"
-    rng, told = random.Random(0), 0
-    files = [path, *(file for file in sorted(path.with_name("data.h5.shards").rglob("*")) if file.is_file())]
-    for _ in range(flips):
-        file = rng.choice(files)
-        bit = rng.randrange(8 * file.stat().st_size)
-        flip_bit(file, bit)
-        assert check_store(path), (file, bit)
-        try:
-            told += bool(damaged(open_store(path)))
-        except StoreError:
-            told += 1
-        flip_bit(file, bit)
-    assert told > flips // 20
-    assert check_store(path) == []
 
 
 @pytest.mark.parametrize("flips", [60, pytest.param(1000, marks=pytest.mark.slow)])

@@ -127,7 +127,13 @@ def test_other_settings_are_refused_and_forced_aside(tmp_path: Path) -> None:
 )
 def test_unreadable_store_is_refused_and_forced_aside(harm: Callable[[str], str], tmp_path: Path) -> None:
     path = write_store(tmp_path / "data.zarr", LAYOUT)
+    whole = tree(path)
     (path / "zarr.json").write_text(harm((path / "zarr.json").read_text()))
+    assert sorted(open_or_create(path, LAYOUT)) == [0, 1, 2]  # the manifest says that the shards are of this plan
+    finalise(path, LAYOUT)
+    assert tree(path) == whole
+    (path / "zarr.json").write_text(harm((path / "zarr.json").read_text()))
+    (path / ".spm/manifest.json").unlink()
     with pytest.raises(StoreError, match=r"version 2, this|no readable zarr.json"):
         open_or_create(path, LAYOUT)
     assert open_or_create(path, LAYOUT, force=True) == {}
