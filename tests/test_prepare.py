@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,9 +53,9 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the shards that tasks write from now on."""
     ran: list[int] = []
 
-    def count(task: ShardTask) -> ShardRecord:
+    def count(task: ShardTask, **options: Any) -> ShardRecord:
         ran.append(task.shard)
-        return write_task(task)
+        return write_task(task, **options)
 
     monkeypatch.setattr(run_module, "write_task", count)
     return ran
@@ -133,9 +134,9 @@ def test_a_cluster_writes_the_same_bytes(tmp_path: Path) -> None:
 def _prepare_slowly(folder: str, name: str) -> None:
     """Write shards with a pause after each, so that a kill falls between them or into one."""
 
-    def slowly(task: ShardTask) -> ShardRecord:
+    def slowly(task: ShardTask, **options: Any) -> ShardRecord:
         time.sleep(0.1)
-        return write_task(task)
+        return write_task(task, **options)
 
     run_module.write_task = slowly  # type: ignore[attr-defined]
     prepare_store(plan_small(Path(folder), name, n=40), scheduler="sync")

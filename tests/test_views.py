@@ -114,7 +114,7 @@ def test_all_rows_move_at_once_as_each_alone_to_the_bit(dims: int) -> None:
         joints, box = rng.uniform(-20, 200, (p, 17, dims)), rng.uniform(1, 90, (p, 4))
         visible, number = rng.integers(0, 3, (p, 17)), rng.integers(1, 99, p)
         someone = People.of(joints, visible, area=rng.uniform(1, 9000, p), bbox_xywh=box, id=number)
-        rows.append(replace(someone, head_px=rng.uniform(0, 50, p), ignore=rng.random(p) < 0.3))
+        rows.append(replace(someone, head_px=rng.uniform(0, 50, p).astype(np.float32), ignore=rng.random(p) < 0.3))
     affines = [RANGES.affine(i, i % 2, (120, 160), (128, 160)) for i in range(6)]
     moved = move_people(pad_people(rows, 5, 17, dims), affines, COCO17)
     wanted = [seen_through(affine, people) for affine, people in zip(affines, rows, strict=True)]
