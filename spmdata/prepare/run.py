@@ -197,7 +197,12 @@ def _leave_interrupts_to_the_parent() -> None:
 
 def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord], None], address: str) -> None:
     """Run tasks on a Dask cluster; a window of them is under way, so that the samples of the rest are not built yet."""
-    from distributed import Client, as_completed  # optional: only clusters need it
+    try:
+        from distributed import Client, KilledWorker, as_completed  # optional: only clusters need it
+    except ImportError as error:
+        raise SpecError(
+            f"scheduler {address!r} needs Dask's distributed: pip install 'spm-toolkit[distributed]'"
+        ) from error
 
     with Client(address, set_as_default=False) as client:
         window = 2 * max(1, sum(client.nthreads().values()))
@@ -208,6 +213,12 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
 
         running = as_completed([submit(task) for task in islice(waiting, window)], loop=client.loop)
         for future in running:
-            finished(future.result())
+            try:
+                finished(future.result())
+            except KilledWorker as error:
+                raise SpmError(
+                    f"{future.key}: every worker that tried it died; if memory ran out, give each worker fewer threads "
+                    "or more memory and run the same command again"
+                ) from error
             if (task := next(waiting, None)) is not None:
                 running.add(submit(task))
