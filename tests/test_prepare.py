@@ -139,7 +139,7 @@ def _prepare_slowly(folder: str, name: str) -> None:
         time.sleep(0.1)
         return write_task(task, **options)
 
-    run_module.write_task = slowly  # type: ignore[attr-defined]
+    run_module.write_task = slowly  # type: ignore[assignment, attr-defined]
     prepare_store(plan_small(Path(folder), name, n=40), scheduler="sync")
 
 
@@ -235,19 +235,25 @@ def test_plans_are_honest_about_what_cannot_be(tmp_path: Path) -> None:
     assert not plan.path.exists()
 
 
+@pytest.fixture(scope="module")
+def sixty_images(tmp_path_factory: pytest.TempPathFactory) -> CocoSource:
+    folder = tmp_path_factory.mktemp("sixty")
+    return CocoSource.read(write_small_coco(folder, 60, images=True), image_root=folder / "coco/train2017")
+
+
 @pytest.mark.parametrize("name", ["a.zarr", "a.h5"])
 @pytest.mark.parametrize(
     "options",
     [{"images": False}, {"images": False, "maps": False}, {}, {"maps": False}, {"views": 3}],
     ids=["no images", "people", "all", "no maps", "views"],
 )
-def test_a_plan_estimates_bytes(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
-    annotations = write_small_coco(tmp_path, 60, images=True)
-    source = CocoSource.read(annotations, image_root=tmp_path / "coco/train2017")
-    (tmp_path / "store").mkdir()
-    plan = plan_store(source, TargetSpec(input_hw=(96, 96)), tmp_path / "store" / name, shard_rows=30, **options)
+def test_a_plan_estimates_bytes(
+    tmp_path: Path, sixty_images: CocoSource, name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+    plan = plan_store(sixty_images, TargetSpec(input_hw=(96, 96)), tmp_path / name, shard_rows=30, **options)
     prepare_store(plan, scheduler="sync")
-    files = [p for p in plan.path.parent.rglob("*") if p.is_file() and p.name not in ("zarr.json", "a.h5")]
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and p.name not in ("zarr.json", "a.h5")]
     packed = sum(file.stat().st_size for file in files)  # without what does not grow with the set
     assert plan.estimate.bytes == pytest.approx(packed, rel=0.25)
 

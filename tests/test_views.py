@@ -247,6 +247,20 @@ def test_views_are_the_same_in_every_store(folder: Path) -> None:
     assert verify_store(folder / "bare.zarr", threads=1).targets == "recipe"
 
 
+def test_views_are_streamed(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from spmtrain.stream import ShardStream, normalise
+
+    with ShardStream(folder / "a.zarr", batch=21, threads=1) as stream:
+        batch = next(stream)
+        store, seen = stream.store, set(batch.rows.tolist())
+        assert seen == set(range(21))
+        for i, row in enumerate(batch.rows.tolist()):
+            shown = load_input(store.image_bytes(row), (120, 160), SPEC.input_hw)
+            assert torch.equal(batch.images[i], normalise(torch.from_numpy(shown[None]))[0])
+            np.testing.assert_array_equal(batch.targets.offsets[i].numpy(), store.read("offsets", [row])[0])
+
+
 def test_an_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
     decode = spmdata.images._decode

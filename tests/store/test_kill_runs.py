@@ -30,7 +30,7 @@ COMMAND = [
     "2",
     "--out",
 ]
-MOMENTS = 20
+MOMENTS, SHARDS = 20, 6
 
 
 def start(folder: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -39,34 +39,37 @@ def start(folder: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*COMMAND, str(out)], cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
-def first_sign(out: Path, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a run has put something beside its annotations: most of its time before that is imports."""
-    while process.poll() is None and not any(out.parent.iterdir()):
-        time.sleep(0.002)
+def records(out: Path) -> int:
+    """Return how many shards are done."""
+    home = out if out.suffix == ".zarr" else out.with_name(f"{out.name}.shards")
+    return len(list((home / ".spm/ledger").glob("*.json")))
+
+
+def wait_for(out: Path, process: subprocess.Popen[bytes], done: int) -> None:
+    """Wait until a run has done so many shards; for none, until it has put anything on disk, its lock first."""
+    while process.poll() is None and (records(out) < done if done else not any(out.parent.iterdir())):
+        time.sleep(0.001)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.zarr", "a.h5"])
 def test_killed_at_20_random_moments(tmp_path: Path, name: str) -> None:
-    write_small_coco(tmp_path / "data", 1300, images=True)  # 2,600 rows: eleven shards
-    whole = start(tmp_path, tmp_path / "whole" / name)
-    first_sign(tmp_path / "whole" / name, whole)
-    begun = time.perf_counter()
-    assert whole.wait() == 0
-    seconds, rng, states = time.perf_counter() - begun, random.Random(0), set()
-    wanted, out = tree(tmp_path / "whole"), tmp_path / "run" / name
+    """A moment is a number of shards done and a fraction of a second after that: the same under any load."""
+    write_small_coco(tmp_path / "data", 700, images=True)  # 1,400 rows: six shards
+    assert start(tmp_path, tmp_path / "whole" / name).wait() == 0
+    wanted, out, rng = tree(tmp_path / "whole"), tmp_path / "run" / name, random.Random(0)
+    states = []
     for moment in range(MOMENTS):
         shutil.rmtree(out.parent, ignore_errors=True)
         process = start(tmp_path, out)
-        first_sign(out, process)
-        # Most of them anywhere in the run, every fourth in its last tenth: finalise.
-        share = rng.uniform(0.9, 1) if moment % 4 == 3 else rng.uniform(0, 1)
-        time.sleep(share * seconds)
+        wait_for(out, process, moment % (SHARDS + 1))
+        pause = rng.uniform(0, 0.1)
+        time.sleep(pause)
         os.killpg(process.pid, signal.SIGKILL)
-        killed = process.wait() == -signal.SIGKILL
-        home = out if name == "a.zarr" else out.with_name("a.h5.shards")
-        states.add((killed, len(list((home / ".spm/ledger").glob("*.json"))), (home / ".spm/manifest.json").exists()))
+        states.append((process.wait() == -signal.SIGKILL, records(out), len(tree(out.parent))))
         assert start(tmp_path, out).wait() == 0
-        assert tree(out.parent) == wanted, f"moment {moment}, {share:.2f} of {seconds:.1f} s"
-    print(f"{name}: killed, records, manifest: {sorted(states)}")
-    assert len({records for killed, records, _ in states if killed}) > 3
+        assert tree(out.parent) == wanted, f"moment {moment}, {pause:.3f} s after {moment % (SHARDS + 1)} shards"
+    print(f"{name}: killed, records, files and folders: {states}")
+    killed = {done for died, done, _ in states if died}
+    assert min(killed) == 0
+    assert len(killed) > SHARDS // 2
