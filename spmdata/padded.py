@@ -57,6 +57,10 @@ class PeopleBatch(NamedTuple):
         columns = {COLUMNS.get(name, name): getattr(self, name)[index, :p] for name in self._fields[1:]}
         return People(**columns, score=np.ones(p, np.float32))
 
+    def select(self, rows: NDArray[np.integer[Any]]) -> PeopleBatch:
+        """Return some of the rows, by index, in that order."""
+        return PeopleBatch(**{name: getattr(self, name)[rows] for name in self._fields})
+
     def tables(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by their names in the store, such as ``people/joints``."""
         return {f"people/{name}": getattr(self, name) for name in self._fields}

@@ -114,7 +114,7 @@ def test_all_rows_move_at_once_as_each_alone_to_the_bit(dims: int) -> None:
         joints, box = rng.uniform(-20, 200, (p, 17, dims)), rng.uniform(1, 90, (p, 4))
         visible, number = rng.integers(0, 3, (p, 17)), rng.integers(1, 99, p)
         someone = People.of(joints, visible, area=rng.uniform(1, 9000, p), bbox_xywh=box, id=number)
-        rows.append(replace(someone, head_px=rng.uniform(0, 50, p), ignore=rng.random(p) < 0.3))
+        rows.append(replace(someone, head_px=rng.uniform(0, 50, p).astype(np.float32), ignore=rng.random(p) < 0.3))
     affines = [RANGES.affine(i, i % 2, (120, 160), (128, 160)) for i in range(6)]
     moved = move_people(pad_people(rows, 5, 17, dims), affines, COCO17)
     wanted = [seen_through(affine, people) for affine, people in zip(affines, rows, strict=True)]
@@ -245,6 +245,20 @@ def test_views_are_the_same_in_every_store(folder: Path) -> None:
             np.testing.assert_array_equal(stores["bare.zarr"].read(array.name, slice(None)), three)
     assert stores["a.zarr"].attributes == stores["a.h5"].attributes
     assert verify_store(folder / "bare.zarr", threads=1).targets == "recipe"
+
+
+def test_views_are_streamed(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from spmtrain.stream import ShardStream, normalise
+
+    with ShardStream(folder / "a.zarr", batch=21, threads=1) as stream:
+        batch = next(stream)
+        store, seen = stream.store, set(batch.rows.tolist())
+        assert seen == set(range(21))
+        for i, row in enumerate(batch.rows.tolist()):
+            shown = load_input(store.image_bytes(row), (120, 160), SPEC.input_hw)
+            assert torch.equal(batch.images[i], normalise(torch.from_numpy(shown[None]))[0])
+            np.testing.assert_array_equal(batch.targets.offsets[i].numpy(), store.read("offsets", [row])[0])
 
 
 def test_an_image_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

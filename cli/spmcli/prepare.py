@@ -97,10 +97,10 @@ def command(
 
 
 def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
-    import os
+    from spmdata.prepare.run import cores
 
     layout, estimate = plan.layout, plan.estimate
-    spec, info, n = layout.spec, layout.source, workers or len(os.sched_getaffinity(0))
+    spec, info, n = layout.spec, layout.source, workers or cores()
     tree = "hierarchical" if spec.hierarchical else "flat"
     unusual = [f"{name} {value}" for name, value in spec.changed().items() if name not in SAID]
     kept = ["images"] * layout.images + ["maps"] * layout.maps + ["people"]
@@ -114,7 +114,7 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         *([("views", _views_line(layout))] if layout.views > 1 else []),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
         *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),
-        ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.core_seconds / n)} and "
+        ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.seconds(n, cores()))} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip
 

@@ -1,32 +1,61 @@
 """The plan of a store: a printable value that says what will be written, and what it will cost.
 
-Only annotations are read. Bytes and seconds come from encoding and compressing a few rows of the very set.
+Only annotations are read, and a few images. Bytes and seconds come from making rows of the very set, in memory.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from spmdata.codec import Codec
 from spmdata.errors import SpecError
-from spmdata.geometry import letterbox
-from spmdata.prepare.task import BATCH_ROWS
+from spmdata.prepare.task import IMAGE_THREADS, ShardTask, put_shard
 from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
-from spmdata.store.cost import packed_bytes
 from spmdata.store.schema import StoreSpec
+from spmdata.store.writer import ShardWriter
 from spmdata.views import ViewRanges
 
-#: Rows encoded to learn what a row costs.
-TRIAL_ROWS = 16
-#: Bytes of a re-encoded JPEG per pixel at quality 90, and seconds to decode, shrink and encode one such pixel.
-JPEG_BYTES_PX, JPEG_SECONDS_PX = 0.30, 2.2e-8
-#: What a Python process of ours holds before the first row, and one worker beside the rows of its shard.
-BASE_BYTES, WORKER_BYTES = 290e6, 20e6
+#: Images read, and rows of maps encoded, to learn what one costs.
+TRIAL_IMAGES, TRIAL_MAPS = 16, 64
+
+
+@dataclass(frozen=True)
+class FormCosts:
+    """What a form of store takes beside the chunks, measured by ``benchmarks/plans.py``.
+
+    Parameters
+    ----------
+    chunk_bytes, shard_bytes : int
+        On disk, for each chunk of a row and for each shard: indices, ledger, and HDF5's own structure.
+    shard_seconds : float
+        The least time of a shard: its files are synced.
+    copies : float
+        A shard's bytes in memory: while one is written the next is made, and a file of HDF5 is made in memory.
+    run_bytes : int
+        Memory of what a run needs before its first row.
+    """
+
+    chunk_bytes: int
+    shard_bytes: int
+    shard_seconds: float
+    copies: float
+    run_bytes: int
+
+
+COSTS = {
+    ".zarr": FormCosts(chunk_bytes=16, shard_bytes=5_000, shard_seconds=0.03, copies=2, run_bytes=32_000_000),
+    ".h5": FormCosts(chunk_bytes=30, shard_bytes=15_000, shard_seconds=0.02, copies=4.5, run_bytes=50_000_000),
+}
+#: Memory of a worker beside its shards: maps that are being drawn, images that are being read.
+MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
 
 
 @dataclass(frozen=True)
@@ -39,17 +68,38 @@ class Estimate:
         Of the finished store.
     core_seconds : float
         Of one core, all shards.
-    shard_bytes : int
-        Held by each worker: the compressed rows of one shard; three times that for HDF5, whose file is made in memory.
+    image_core_seconds : float
+        What the images take of those: each worker has `IMAGE_THREADS` threads for them.
+    shards : int
+        How many there are.
+    peak_bytes, base_bytes : int
+        Memory of this process at its peak so far, and when a run begins.
+    worker_bytes : int
+        Memory of each worker.
+    shard_seconds : float
+        Least time of a shard.
     """
 
     bytes: int
     core_seconds: float
-    shard_bytes: int
+    image_core_seconds: float
+    shards: int
+    peak_bytes: int
+    base_bytes: int
+    worker_bytes: int
+    shard_seconds: float
 
     def memory_bytes(self, workers: int) -> int:
-        """Return the peak memory of a run with so many workers in one process."""
-        return int(BASE_BYTES + workers * (WORKER_BYTES + self.shard_bytes))
+        """Return the peak memory of a run with so many workers in this process."""
+        return max(self.peak_bytes, self.base_bytes + min(workers, self.shards) * self.worker_bytes)
+
+    def seconds(self, workers: int, cores: int) -> float:
+        """Return how long a run takes from its first shard on."""
+        at_once = min(workers, self.shards)
+        rounds = -(-self.shards // at_once)
+        image_threads = min(IMAGE_THREADS, max(1, cores // at_once))
+        made = (self.core_seconds - self.image_core_seconds * (1 - 1 / image_threads)) / self.shards
+        return rounds * max(made * max(1, at_once / cores), self.shard_seconds)
 
 
 @dataclass(frozen=True)
@@ -141,34 +191,60 @@ def plan_store(
         view_ranges=view_ranges or ViewRanges(),
         image_quality=image_quality,
     )
-    return Plan(path, layout, source, _estimate(source, layout, copies=3 if path.suffix == ".h5" else 1))
+    return Plan(path, layout, source, _estimate(source, layout, path))
 
 
-def _estimate(source: Source, layout: StoreSpec, copies: int) -> Estimate:
-    """Encode and compress a few rows spread over the set, and count what one costs."""
-    trial = np.unique(np.linspace(0, len(source) - 1, TRIAL_ROWS).astype(int)).tolist()
-    start = time.perf_counter()
-    samples = [source[i] for i in trial]
-    spec = layout.spec
-    row_bytes, row_seconds = 60.0 + 190.0 * layout.people / layout.rows, 1e-4
-    row_seconds += (time.perf_counter() - start) / len(samples)
+def _estimate(source: Source, layout: StoreSpec, path: Path) -> Estimate:
+    """Make a few rows spread over the set and count what one costs."""
     if layout.maps:
-        codec = Codec(spec)
-        codec.warm_up(decode=False)
-        start, packed = time.perf_counter(), 0
-        for at in range(0, len(samples), BATCH_ROWS):
-            batch = samples[at : at + BATCH_ROWS]
-            moved = [s.people.transform(letterbox(s.size_hw, spec.input_hw).affine) for s in batch]
-            packed += packed_bytes(spec, codec.encode_batch(moved)._asdict())
-        row_bytes += packed / len(samples)
-        row_seconds += (time.perf_counter() - start) / len(samples)
+        Codec(layout.spec).warm_up(decode=False)
+    bare, views = replace(layout, images=False, maps=False), layout.views
+    row_bytes, row_seconds = _trial(source, bare, path, views, max(1, layout.shard_rows // views))
+    image_seconds = 0.0
+    if layout.maps:
+        packed, row_seconds = _trial(source, replace(bare, maps=True), path, views, max(1, TRIAL_MAPS // views))
+        row_bytes += packed
     if layout.images:
-        boxes = [letterbox(s.size_hw, spec.input_hw) for s in samples]
-        pixels = float(np.mean([b.resized_hw[0] * b.resized_hw[1] for b in boxes]))
-        row_bytes += pixels * JPEG_BYTES_PX
-        row_seconds += float(np.mean([s.size_hw[0] * s.size_hw[1] for s in samples])) * JPEG_SECONDS_PX
+        # The image as it is, and what each view of it costs on top: not all of them are made here.
+        seen = replace(bare, images=True)
+        first = np.array(_trial(source, seen, path, 1, TRIAL_IMAGES))
+        two = np.array(_trial(source, seen, path, 2, TRIAL_IMAGES)) if views > 1 else first
+        packed, image_seconds = ((first + (views - 1) * (2 * two - first)) / views).tolist()
+        row_bytes += packed
+    costs, (peak, now) = COSTS[path.suffix], _memory()
+    row_bytes += costs.shard_bytes / layout.shard_rows
+    shard_bytes = row_bytes * min(layout.rows, layout.shard_rows)
     return Estimate(
         bytes=int(row_bytes * layout.rows),
-        core_seconds=row_seconds * layout.rows,
-        shard_bytes=int(copies * row_bytes * layout.shard_rows),
+        core_seconds=(row_seconds + image_seconds) * layout.rows,
+        image_core_seconds=image_seconds * layout.rows,
+        shards=layout.n_shards,
+        peak_bytes=peak,
+        base_bytes=now + costs.run_bytes,
+        worker_bytes=int(costs.copies * shard_bytes + MAPS_BYTES * layout.maps + IMAGES_BYTES * layout.images),
+        shard_seconds=costs.shard_seconds,
     )
+
+
+def _memory() -> tuple[int, int]:
+    """Return what this process holds in memory, in bytes: at its peak so far, and now (where Linux tells)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    with suppress(OSError):
+        return peak, int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return peak, peak
+
+
+def _trial(source: Source, layout: StoreSpec, path: Path, views: int, images: int) -> tuple[float, float]:
+    """Make a shard of so many images in memory; return bytes a row, of tables only without others, and core seconds."""
+    some = np.unique(np.linspace(0, len(source) - 1, images).astype(int)).tolist()
+    samples = [source[i] for i in some]
+    rows = len(samples) * views
+    people = sum(len(sample.people) for sample in samples) * views
+    small = replace(layout, rows=rows, shard_rows=rows, people=people, views=views)
+    writer = ShardWriter(path, small, 0)
+    start = time.process_time()
+    put_shard(writer, ShardTask(str(path), small, 0, samples, source.image_reader))
+    seconds = time.process_time() - start
+    packed, rowwise = writer.packed_bytes(), layout.images or layout.maps
+    names = [array.name for array in layout.arrays() if (array.chunk_rows == 1) == rowwise]
+    return sum(packed.get(n, 0) + COSTS[path.suffix].chunk_bytes * rows * rowwise for n in names) / rows, seconds / rows

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -130,7 +132,7 @@ def _runner(
     if workers is not None and workers < 1:
         raise SpecError(f"workers must be at least 1, got {workers}")
     if scheduler in ("threads", "processes", "sync"):
-        return lambda tasks, finished: _run_here(tasks, finished, scheduler, workers or _cores())
+        return lambda tasks, finished: _run_here(tasks, finished, scheduler, workers or cores())
     if "://" in scheduler:
         return lambda tasks, finished: _run_on_cluster(tasks, finished, scheduler)
     raise SpecError(
@@ -138,7 +140,8 @@ def _runner(
     )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -151,12 +154,16 @@ def _run_here(
         if isinstance(result, ShardRecord):
             finished(result)
 
+    # In threads, as many tasks again may wait for the disk while the workers go on.
+    encoding = threading.Semaphore(workers) if scheduler == "threads" else None
+    threads = workers if encoding is None else 2 * workers
     # Not pure and named by us: Dask need not hash the samples to find a name.
-    calls = [dask.delayed(write_task, pure=False)(task, dask_key_name=f"shard-{task.shard:05d}") for task in tasks]
+    write = dask.delayed(partial(write_task, encoding=encoding) if encoding else write_task, pure=False)
+    calls = [write(task, dask_key_name=f"shard-{task.shard:05d}") for task in tasks]
     pool = _processes(workers) if scheduler == "processes" else nullcontext()
     with pool as processes, Callback(posttask=posttask):
         dask.compute(
-            *calls, scheduler=scheduler, num_workers=workers, pool=processes, traverse=False, optimize_graph=False
+            *calls, scheduler=scheduler, num_workers=threads, pool=processes, traverse=False, optimize_graph=False
         )
 
 
@@ -190,7 +197,12 @@ def _leave_interrupts_to_the_parent() -> None:
 
 def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord], None], address: str) -> None:
     """Run tasks on a Dask cluster; a window of them is under way, so that the samples of the rest are not built yet."""
-    from distributed import Client, as_completed  # optional: only clusters need it
+    try:
+        from distributed import Client, KilledWorker, as_completed  # optional: only clusters need it
+    except ImportError as error:
+        raise SpecError(
+            f"scheduler {address!r} needs Dask's distributed: pip install 'spm-toolkit[distributed]'"
+        ) from error
 
     with Client(address, set_as_default=False) as client:
         window = 2 * max(1, sum(client.nthreads().values()))
@@ -201,6 +213,12 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
 
         running = as_completed([submit(task) for task in islice(waiting, window)], loop=client.loop)
         for future in running:
-            finished(future.result())
+            try:
+                finished(future.result())
+            except KilledWorker as error:
+                raise SpmError(
+                    f"{future.key}: every worker that tried it died; if memory ran out, give each worker fewer threads "
+                    "or more memory and run the same command again"
+                ) from error
             if (task := next(waiting, None)) is not None:
                 running.add(submit(task))

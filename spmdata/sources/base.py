@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.errors import ImageError, SpecError
 from spmdata.images import read_bytes
 from spmdata.people import Sample, SourceInfo
 from spmdata.skeleton import Skeleton
@@ -29,8 +30,19 @@ class FolderImages:
     root: Path
 
     def read(self, sample: Sample) -> bytes:
-        """Return the file's bytes; ImageError when it is missing, unreadable or empty."""
-        return read_bytes(self.root / sample.path)
+        """Return the file's bytes; ImageError when it is missing, unreadable or empty.
+
+        SpecError when the whole folder is gone: that is no fault of one image, and skipping them all would be none.
+        """
+        try:
+            return read_bytes(self.root / sample.path)
+        except ImageError as error:
+            if not self.root.is_dir():
+                raise SpecError(
+                    f"the folder of the images, {self.root}, is not there (any more); "
+                    "bring it back and run the same command again"
+                ) from error
+            raise
 
 
 class Source(Protocol):

@@ -9,6 +9,7 @@ manifest, and last ``complete: true``.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -204,6 +205,13 @@ class ShardWriter:
             chunks = list(padded.reshape(-1, array.chunk_rows, *array.row_shape))
         for i, chunk in enumerate(chunks):
             self._keep(array, i, self._form.encode(array, chunk))
+
+    def packed_bytes(self) -> dict[str, int]:
+        """Return how many bytes the chunks take that were put, by array."""
+        total = Counter[str]()
+        for (name, _), chunk in self._chunks.items():
+            total[name] += len(chunk or b"")
+        return dict(total)
 
     def commit(self, counts: Mapping[str, int], skipped: Iterable[SkippedRow] = ()) -> ShardRecord:
         """Write every shard file, then the ledger's record.

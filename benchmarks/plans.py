@@ -1,0 +1,176 @@
+"""What `spm prepare` plans and what then happens, and how much of its time is compression that nobody can do without.
+
+Each line is a plan and its run in a process of its own: bytes of the store, peak memory as the operating system counted
+it, and seconds from the first shard on, as planned, as they were, and their ratio. With images: the 160 of
+train2017_mini, five times each; without: an eighth of train2017's annotations. Then, in one process and by turns,
+rows a second and core of `prepare_store` without images, and of encoding, zstd and crc32c alone on the same rows:
+the same kernels and chunks, no annotations, no checksums of files, no disk. Needs `$SPM_DATA`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from results import machine, table, write_section
+
+from spmdata.codec import Codec
+from spmdata.geometry import letterbox
+from spmdata.prepare.plan import Estimate, Plan, plan_store
+from spmdata.prepare.run import cores, prepare_store
+from spmdata.sources.coco import CocoSource
+from spmdata.spec import TargetSpec
+from spmdata.store.chunks import encode_chunk
+from spmdata.store.ledger import ShardRecord
+
+SPEC = TargetSpec(hierarchical=True)
+CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("no images", "part", {"images": False}),
+    ("no images, --no-maps", "part", {"images": False, "maps": False}),
+    ("images", "mini", {}),
+    ("images, --no-maps", "mini", {"maps": False}),
+    ("images, --views 3", "mini", {"views": 3}),
+)
+
+
+def annotation_files(folder: Path) -> dict[str, Path]:
+    """Write an eighth of train2017, and train2017_mini five times over."""
+    data = Path(os.environ["SPM_DATA"]) / "coco/annotations"
+    whole = json.loads(gzip.decompress((data / "person_keypoints_train2017.json.gz").read_bytes()))
+    images = whole["images"][::8]
+    ids = {image["id"] for image in images}
+    part = {**whole, "images": images, "annotations": [a for a in whole["annotations"] if a["image_id"] in ids]}
+    mini = json.loads((data / "person_keypoints_train2017_mini.json").read_text())
+    far = 10**8
+    often = {
+        "categories": mini["categories"],
+        "images": [{**i, "id": i["id"] + n * far} for n in range(5) for i in mini["images"]],
+        "annotations": [
+            {**a, "image_id": a["image_id"] + n * far, "id": a["id"] * 5 + n}
+            for n in range(5)
+            for a in mini["annotations"]
+        ],
+    }
+    for name, content in (("part", part), ("mini", often)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return {name: folder / f"{name}.json" for name in ("part", "mini")}
+
+
+def plan_of(annotations: Path, out: Path, options: dict[str, Any]) -> Plan:
+    """Plan a store of COCO annotations."""
+    root = Path(os.environ["SPM_DATA"]) / "coco/images/train2017" if options.get("images", True) else None
+    return plan_store(CocoSource.read(annotations, image_root=root), SPEC, out, **options)
+
+
+def run_one(annotations: Path, out: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Plan and run; return the estimate, the times of the shards and the peak memory."""
+    plan = plan_of(annotations, out, options)
+    planned, times = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [0.0]
+    prepare_store(plan, on_shard=lambda record, done, total: times.append(time.perf_counter()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"estimate": asdict(plan.estimate), "times": times[1:], "peak": peak * 1024, "planned": planned * 1024}
+
+
+def line(case: str, annotations: Path, out: Path, options: dict[str, Any]) -> list[str]:
+    """Run one case in a process of its own and return its row of the table."""
+    command = [sys.executable, __file__, "--one", json.dumps([str(annotations), str(out), options])]
+    done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    estimate, times = Estimate(**done["estimate"]), done["times"]
+    packed = sum(f.stat().st_size for f in out.parent.rglob("*") if f.is_file())
+    workers = min(cores(), len(times))
+    later = (len(times) - workers) / len(times)  # the first shards come together, one a worker
+    pairs = [
+        (estimate.bytes / 1e6, packed / 1e6, "MB"),
+        (estimate.memory_bytes(cores()) / 1e6, done["peak"] / 1e6, "MB"),
+        (estimate.seconds(cores(), cores()) * later, times[-1] - times[0], "s"),
+    ]
+    texts = [f"{a:.1f}, {b:.1f} {unit} ({a / b:.2f})" for a, b, unit in pairs]
+    return [out.suffix, case, f"{len(times)}", *texts]
+
+
+def alone(plan: Plan, rows: int) -> float:
+    """Return rows a second of encoding and compressing maps, and nothing else."""
+    codec, arrays = Codec(SPEC), {array.name: array for array in plan.layout.arrays()}
+    samples = [plan.source[i] for i in range(rows)]
+    people = [s.people.transform(letterbox(s.size_hw, SPEC.input_hw).affine) for s in samples]
+    kept = codec.empty_targets(4)
+    start = time.thread_time()
+    for at in range(0, rows, 4):
+        for name, maps in codec.encode_batch(people[at : at + 4], kept)._asdict().items():
+            for row in () if maps is None else maps:
+                encode_chunk(arrays[name], row)
+    return rows / (time.thread_time() - start)
+
+
+def prepared(plan: Plan) -> tuple[float, float]:
+    """Return rows a second of wall time and of a core from the first shard on, one worker."""
+    shutil.rmtree(plan.path, ignore_errors=True)
+    wall: list[float] = []
+    core: list[float] = []
+
+    def note(record: ShardRecord, done: int, total: int) -> None:
+        wall.append(time.perf_counter())
+        core.append(time.process_time())
+
+    prepare_store(plan, workers=1, on_shard=note)
+    rows = plan.layout.rows - plan.layout.shard_rows
+    return rows / (wall[-1] - wall[0]), rows / (core[-1] - core[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of prepare against compression alone")
+    options = parser.parse_args()
+    if "SPM_DATA" not in os.environ:
+        raise SystemExit("SPM_DATA is unset: it names the folder with coco/annotations")
+    if options.one:
+        annotations, out, case = json.loads(options.one)
+        print(json.dumps(run_one(Path(annotations), Path(out), case)))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        files = annotation_files(Path(name))
+        for form in ("zarr", "h5"):
+            for case, which, keywords in CASES:
+                out = Path(name) / "store" / f"a.{form}"
+                out.parent.mkdir()
+                rows.append(line(case, files[which], out, keywords))
+                shutil.rmtree(out.parent)
+        plan = plan_of(files["part"], Path(name) / "b.zarr", {"images": False})
+        rates = [(alone(plan, 4096), *prepared(plan)) for _ in range(options.rounds)]
+    header = (
+        "form",
+        "what",
+        "shards",
+        "bytes: plan, run",
+        "peak memory: plan, run",
+        "from the first shard on: plan, run",
+    )
+    least, wall, core = np.median(rates, axis=0)
+    text = (
+        f"{machine('numpy', 'numba', 'zarr', 'h5py', 'dask')}\n\n{table(header, rows)}\n\n"
+        f"Without images, one worker, rows a second: encoding, zstd and crc32c alone {least:,.0f}; `prepare_store` "
+        f"{wall:,.0f} ({np.median([w / a for a, w, _ in rates]):.2f} of that), {core:,.0f} a core's second "
+        f"({np.median([c / a for a, _, c in rates]):.2f}); medians of {options.rounds} rounds"
+    )
+    print(text)
+    if options.write:
+        write_section("plans", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""A real cluster of two worker processes, one of which is killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import spmdata.prepare.run as run_module
+from small_coco import write_small_coco
+from spmdata.errors import SpecError, SpmError
+from spmdata.prepare.plan import Plan, plan_store
+from spmdata.prepare.run import prepare_store
+from spmdata.prepare.task import ShardTask
+from spmdata.sources.coco import CocoSource
+from spmdata.spec import TargetSpec
+from spmdata.store.ledger import ShardRecord
+from store.cases import tree
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # the killed
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "lost"])
+@pytest.mark.parametrize("name", ["a.zarr", "a.h5"])
+def test_a_worker_of_a_cluster_is_killed(tmp_path: Path, name: str, replaced: bool) -> None:
+    """Whether the cluster starts another one or goes on with the one that is left, the store is the serial one."""
+    distributed = pytest.importorskip("distributed")
+    annotations = write_small_coco(tmp_path, 240, images=True)
+    source = CocoSource.read(annotations, image_root=tmp_path / "coco/train2017")
+
+    def plan(folder: str) -> Plan:
+        (tmp_path / folder).mkdir()
+        spec = TargetSpec(input_hw=(128, 128))
+        return plan_store(source, spec, tmp_path / folder / name, views=2, shard_rows=8)
+
+    serial, shared = plan("serial"), plan("shared")
+    prepare_store(serial, scheduler="sync")
+    killed: list[int] = []
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+
+        def kill_one(record: ShardRecord, done: int, total: int) -> None:
+            if done == 9:
+                address, pid = next(iter(client.run(os.getpid).items()))
+                if not replaced:
+                    nanny = next(n for n in cluster.workers.values() if n.worker_address == address)
+                    nanny.auto_restart = False
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+        prepare_store(shared, scheduler=cluster.scheduler_address, on_shard=kill_one)
+        pids = set(client.run(os.getpid).values())
+    assert killed
+    assert not pids & set(killed)
+    assert tree(shared.path.parent) == tree(serial.path.parent)
+
+
+def _die(task: ShardTask) -> ShardRecord:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.slow
+def test_a_shard_that_kills_every_worker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    source = CocoSource.read(write_small_coco(tmp_path, 4), image_root=None)
+    plan = plan_store(source, TargetSpec(input_hw=(64, 64)), tmp_path / "a.zarr", images=False)
+    monkeypatch.setattr(run_module, "write_task", _die)
+    died = pytest.raises(SpmError, match="spm-shard-00000: every worker that tried it died")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, died:
+        prepare_store(plan, scheduler=cluster.scheduler_address)
+    monkeypatch.undo()
+    assert prepare_store(plan).shards_written == 1
+
+
+def test_without_distributed_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = CocoSource.read(write_small_coco(tmp_path, 4), image_root=None)
+    plan = plan_store(source, TargetSpec(input_hw=(64, 64)), tmp_path / "a.zarr", images=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SpecError, match="needs Dask's distributed: pip install 'spm-toolkit"):
+        prepare_store(plan, scheduler="tcp://127.0.0.1:1")
