@@ -127,6 +127,12 @@ class ShardFile:
         """Return the items of a chunk of ``bytes`` or ``str``, one a row; StoreError on damage."""
         return self.decoded(number, lambda chunk: decode_items(self._array, chunk, self._array.chunk_rows))
 
+    def expect(self, number: int) -> None:
+        """Have the disk fetch a chunk that will be read soon: it fetches many at once as quickly as one."""
+        offset, length = self._index[number].tolist()
+        if offset + length <= self._end and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._handle, offset, length, os.POSIX_FADV_WILLNEED)
+
     def chunk(self, number: int) -> bytes | None:
         """Return the stored bytes of a chunk, unchecked; None when it is absent.
 
