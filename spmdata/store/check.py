@@ -15,6 +15,7 @@ from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger
 from spmdata.store.manifest import MANIFEST, manifest_files, sha256
 from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import REMEDY
 
 
 @dataclass(frozen=True)
@@ -146,14 +147,14 @@ def _check_chunks(form: Form, layout: StoreSpec, array: ArraySpec, shard: int) -
     try:
         chunks = form.open_shard(layout, array, shard)
     except StoreError as error:
-        yield Damage(array.name, shard, None, str(error))
+        yield Damage(array.name, shard, None, str(error).removesuffix(REMEDY))
         return
     for number in range(len(chunks)):
         try:
             chunks.decoded(number, lambda chunk: chunk is None or checked(chunk))
         except StoreError as error:
             row = shard * layout.shard_rows + number if array.chunk_rows == 1 else None
-            yield Damage(array.name, shard, row, str(error))
+            yield Damage(array.name, shard, row, str(error).removesuffix(REMEDY))
 
 
 def _unexpected(form: Form, expected: set[Path], complete: bool) -> Iterator[Damage]:

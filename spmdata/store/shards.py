@@ -22,6 +22,8 @@ from spmdata.store.chunks import CRC, decode_into, decode_items, encode_chunk
 from spmdata.store.durable import remove_file, write_file
 
 ABSENT = 2**64 - 1
+#: How every message of damage ends.
+REMEDY = "; spm verify-targets --repair mends it from the source"
 T = TypeVar("T")
 
 __all__ = ["ABSENT", "ShardFile", "encode_chunk", "shard_path", "write_shard"]
@@ -168,8 +170,7 @@ class ShardFile:
     def _damaged(self, text: str) -> StoreError:
         first = self._shard * self._rows
         return StoreError(
-            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}; "
-            "spm verify-targets --repair mends it from the source"
+            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}{REMEDY}"
         )
 
     def __del__(self) -> None:
