@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from spmdata.store.chunks import checked
 from spmdata.store.durable import TEMPORARY, unseal
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger
-from spmdata.store.manifest import MANIFEST, manifest_files, sha256
+from spmdata.store.manifest import MANIFEST, is_of, manifest_files, sha256
 from spmdata.store.schema import StoreSpec
 from spmdata.store.shards import REMEDY
 
@@ -101,8 +102,10 @@ def _check_manifest(form: Form, layout: StoreSpec | None) -> Iterator[Damage]:
 
 def _check_unfinished(form: Form, layout: StoreSpec) -> Iterator[Damage]:
     """Tell a store that was finished, and whose attributes deny it, from one that was not."""
-    root = form.file(form.root)
-    if (form.home / MANIFEST).is_file() and root.read_bytes() != form.metadata(layout, layout.attributes())[form.root]:
+    if not is_of(form, layout):
+        return
+    unfinished = form.metadata(layout, layout.attributes())[form.root]
+    if sha256(form.file(form.root)) != hashlib.sha256(unfinished).hexdigest():
         yield Damage(None, None, None, f"{form.root} is not as it was written: it says neither finished nor unfinished")
 
 
