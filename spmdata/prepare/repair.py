@@ -91,7 +91,8 @@ def repair_store(
     AnnotationError
         The source is not there, or cannot be read.
     """
-    path, form = Path(path), form_of(path)
+    form = form_of(path)
+    path = form.path
     if form.vacant():
         raise StoreError(f"no such store: {path}")
     with StoreLock(path) as lock:
@@ -158,7 +159,7 @@ def _layout(form: Form) -> StoreSpec:
             f"{error}; if it is one that is damaged, run the spm prepare command that made it again: what it finds "
             "whole, it keeps"
         ) from error
-    if attributes["spm"].get("complete") is not True and not (form.home / MANIFEST).is_file():
+    if attributes["spm"].get("complete") is not True and not is_of(form, layout):
         raise StoreError(f"{form.path} is not finished; run the spm prepare command that made it again to finish it")
     return layout
 

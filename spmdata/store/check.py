@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from spmdata.store.chunks import checked
 from spmdata.store.durable import TEMPORARY, unseal
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger
-from spmdata.store.manifest import MANIFEST, manifest_files, sha256
+from spmdata.store.manifest import MANIFEST, is_of, manifest_files, sha256
 from spmdata.store.schema import StoreSpec
+from spmdata.store.shards import REMEDY
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ def _check_manifest(form: Form, layout: StoreSpec | None) -> Iterator[Damage]:
 
 def _check_unfinished(form: Form, layout: StoreSpec) -> Iterator[Damage]:
     """Tell a store that was finished, and whose attributes deny it, from one that was not."""
-    root = form.file(form.root)
-    if (form.home / MANIFEST).is_file() and root.read_bytes() != form.metadata(layout, layout.attributes())[form.root]:
+    if not is_of(form, layout):
+        return
+    unfinished = form.metadata(layout, layout.attributes())[form.root]
+    if sha256(form.file(form.root)) != hashlib.sha256(unfinished).hexdigest():
         yield Damage(None, None, None, f"{form.root} is not as it was written: it says neither finished nor unfinished")
 
 
@@ -146,14 +150,14 @@ def _check_chunks(form: Form, layout: StoreSpec, array: ArraySpec, shard: int) -
     try:
         chunks = form.open_shard(layout, array, shard)
     except StoreError as error:
-        yield Damage(array.name, shard, None, str(error))
+        yield Damage(array.name, shard, None, str(error).removesuffix(REMEDY))
         return
     for number in range(len(chunks)):
         try:
             chunks.decoded(number, lambda chunk: chunk is None or checked(chunk))
         except StoreError as error:
             row = shard * layout.shard_rows + number if array.chunk_rows == 1 else None
-            yield Damage(array.name, shard, row, str(error))
+            yield Damage(array.name, shard, row, str(error).removesuffix(REMEDY))
 
 
 def _unexpected(form: Form, expected: set[Path], complete: bool) -> Iterator[Damage]:

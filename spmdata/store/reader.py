@@ -152,8 +152,7 @@ class Store:
         elif out.shape != wanted or out.dtype != array.numpy or not out.flags.c_contiguous:
             raise StoreError(f"out must be C-contiguous {wanted} {array.numpy} for {name}, got {out.shape} {out.dtype}")
         if array.chunk_rows == 1 and array.dtype != "str":
-            for i, row in enumerate(numbers.tolist()):
-                self._read_row(array, row, out[i : i + 1])
+            self._read_rows(array, numbers.tolist(), out)
             return out
         shards, index = np.divmod(numbers, self.layout.shard_rows)
         for shard in np.unique(shards).tolist():
@@ -240,15 +239,19 @@ class Store:
             raise StoreError(f"row must be in [0, {self.layout.rows - 1}], got {row}")
         return divmod(int(row), self.layout.shard_rows)
 
-    def _read_row(self, array: ArraySpec, row: int, out: NDArray[Any]) -> None:
-        """Read one row of an array with a chunk a row into ``out`` (1, ...)."""
-        shard, number = divmod(row, self.layout.shard_rows)
-        if array.dtype == "bytes":
-            out[0] = self.image_bytes(row)
-        elif (file := self._file(array, shard)) is None:
-            out.fill(0)
-        else:
-            file.read_into(number, out)
+    def _read_rows(self, array: ArraySpec, rows: list[int], out: NDArray[Any]) -> None:
+        """Read rows of an array with a chunk a row into ``out`` (n, ...)."""
+        places = [(self._file(array, row // self.layout.shard_rows), row % self.layout.shard_rows) for row in rows]
+        for file, number in places if len(rows) > 1 else ():
+            if file is not None:
+                file.expect(number)
+        for i, (file, number) in enumerate(places):
+            if array.dtype == "bytes":
+                out[i] = self.image_bytes(rows[i])
+            elif file is None:
+                out[i].fill(0)
+            else:
+                file.read_into(number, out[i : i + 1])
 
     def _table(self, array: ArraySpec, shard: int) -> NDArray[Any]:
         """One shard of an array with a chunk a shard, (R, ...), decoded once while it is kept."""

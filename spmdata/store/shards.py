@@ -22,6 +22,8 @@ from spmdata.store.chunks import CRC, decode_into, decode_items, encode_chunk
 from spmdata.store.durable import remove_file, write_file
 
 ABSENT = 2**64 - 1
+#: How every message of damage ends.
+REMEDY = "; spm verify-targets --repair mends it from the source"
 T = TypeVar("T")
 
 __all__ = ["ABSENT", "ShardFile", "encode_chunk", "shard_path", "write_shard"]
@@ -127,6 +129,12 @@ class ShardFile:
         """Return the items of a chunk of ``bytes`` or ``str``, one a row; StoreError on damage."""
         return self.decoded(number, lambda chunk: decode_items(self._array, chunk, self._array.chunk_rows))
 
+    def expect(self, number: int) -> None:
+        """Have the disk fetch a chunk that will be read soon: it fetches many at once as quickly as one."""
+        offset, length = self._index[number].tolist()
+        if offset + length <= self._end and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._handle, offset, length, os.POSIX_FADV_WILLNEED)
+
     def chunk(self, number: int) -> bytes | None:
         """Return the stored bytes of a chunk, unchecked; None when it is absent.
 
@@ -162,8 +170,7 @@ class ShardFile:
     def _damaged(self, text: str) -> StoreError:
         first = self._shard * self._rows
         return StoreError(
-            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}; "
-            "spm verify-targets --repair mends it from the source"
+            f"{self._array.name}, shard {self._shard} (rows {first} to {first + self._rows - 1}): {text}{REMEDY}"
         )
 
     def __del__(self) -> None:

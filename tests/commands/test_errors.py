@@ -54,7 +54,7 @@ def test_what_the_message_names_repairs(spm: Run, store: Path) -> None:
     assert "give --repair too" in spm("verify-targets", store, "--annotations", other).err
     mended = spm("verify-targets", store, "--repair")
     assert mended.code == 0, mended.err
-    assert "MENDED: count, shard 0" in mended.out
+    assert "MENDED: count, shard 0 (rows 0 to 9): the crc32c of its index is wrong\n" in mended.out
     assert "MENDED: row/zarr.json is missing" in mended.out
     assert "2 damaged files or rows mended, 1 shard written again from the source" in mended.out
     assert shard.read_bytes() == whole

@@ -51,7 +51,7 @@ def test_killed_at_any_rename_and_run_again(path: Path, tmp_path: Path, monkeypa
     (form_of(path).home / ".spm/manifest.json").unlink()
     harmed = tmp_path / "harmed"
     shutil.copytree(path.parent, harmed)
-    step, real = 9 if path.is_dir() else 1, os.replace
+    step, real = 19 if path.is_dir() else 2, os.replace
     for most in range(0, 1000, step):
         shutil.rmtree(path.parent)
         shutil.copytree(harmed, path.parent)
@@ -74,7 +74,7 @@ def test_killed_at_any_rename_and_run_again(path: Path, tmp_path: Path, monkeypa
                 break
         repair_store(path, root=root_of(path))
         assert tree(path.parent) == before
-    assert most > 4 * step
+    assert most > 2 * step
 
 
 @pytest.mark.slow

@@ -46,6 +46,23 @@ class Stranger:
         table = {name: self.value(f"people/{name}", row) for name in self.group["people"] if name != "number"}
         return [{name: column[i] for name, column in table.items()} for i in range(self.value("people/number", row))]
 
+    def joints(self, row: int) -> dict[str, Any]:
+        """Return the joints, px of the input, of the person whose root is the highest peak of a row."""
+        spec, maps = self.spm["spec"], self.targets(row)
+        heatmap, skeleton, s = maps["root_heatmap"], spec["skeleton"], spec["stride"]
+        Z = np.hypot(*heatmap.shape) if spec["norm"] == "diagonal" else 1.0
+        v, u = np.unravel_index(heatmap.argmax(), heatmap.shape)
+        points: dict[int, Any] = {-1: np.array([u, v])}
+        found: dict[str, Any] = {}
+        while len(points) <= len(skeleton["joints"]):
+            for k, parent in enumerate(skeleton["parents"] if spec["hierarchical"] else [-1] * len(skeleton["joints"])):
+                if k not in points and parent in points:
+                    u, v = np.clip(np.floor(points[parent] + 0.5).astype(int), 0, np.array(heatmap.shape[::-1]) - 1)
+                    points[k] = (u, v) + Z * maps["offsets"][k, :2, v, u].astype(float)
+                    if maps["count"][k, v, u]:
+                        found[skeleton["joints"][k]] = points[k] * s + (s - 1) / 2
+        return found
+
     def targets(self, row: int) -> dict[str, Any]:
         """Return the maps of a row."""
         return {name: self.value(name, row) for name in ("root_heatmap", "offsets", "count", "ignore")}

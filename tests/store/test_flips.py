@@ -157,7 +157,7 @@ def stranger_refuses(path: Path, place: Place) -> bool:
     return False
 
 
-@pytest.mark.parametrize("flips", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("flips", [14, pytest.param(100, marks=pytest.mark.slow)])
 def test_every_flip_is_named_and_none_is_read(flips: int, path: Path) -> None:
     """Half of them anywhere, half in a chunk or index, which HDF5's structure outweighs in files this small."""
     rng, blind = random.Random(flips), list[object]()
