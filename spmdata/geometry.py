@@ -195,6 +195,17 @@ class Camera:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    @property
+    def intrinsics(self) -> Float64:
+        """K row by row, then dist, (14,): what a store keeps of a camera, as people are in its own frame there."""
+        return np.concatenate([self.K.ravel(), self.dist])
+
+    @staticmethod
+    def of_intrinsics(numbers: ArrayLike) -> Camera | None:
+        """Return the camera of `intrinsics` (14,), its frame the world's; None for zeros, which stand for no camera."""
+        values = np.asarray(numbers, np.float64)
+        return Camera(values[:9].reshape(3, 3), values[9:], np.eye(3), np.zeros(3)) if values.any() else None
+
     def transform(self, affine: Affine) -> Camera:
         """Return the camera of the image after an affine: ``K <- A3 @ K``, skew kept, distortion untouched."""
         affine3 = np.concatenate([affine.matrix, [[0.0, 0.0, 1.0]]])

@@ -195,9 +195,14 @@ class Sample:
     people : People
         In pixels of that image.
     camera : Camera or None
-        For 3D sources.
+        For 3D sources: of that image; people with depth need one.
     meta : str
         JSON text with what only some sources know (crowdIndex, MPII group); empty for none.
+
+    Raises
+    ------
+    AnnotationError
+        Somebody has depth, and there is no camera.
     """
 
     id: int
@@ -206,6 +211,15 @@ class Sample:
     people: People
     camera: Camera | None = None
     meta: str = ""
+
+    def __post_init__(self) -> None:
+        """Demand a camera where somebody has depth: targets cannot say how far away a person is without one."""
+        if self.camera is None and self.people.joints.shape[2] == 3 and self.people.has_depth.any():
+            bad = int(np.argmax(self.people.has_depth))
+            raise AnnotationError(
+                f"image {self.id}: person {bad} (id {self.people.id[bad]}) has depth, but the image has no camera; "
+                "give the sample its camera, or set has_depth to False"
+            )
 
 
 @dataclass(frozen=True)

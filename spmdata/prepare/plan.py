@@ -149,8 +149,10 @@ def _estimate(source: Source, layout: StoreSpec, copies: int) -> Estimate:
         start, packed = time.perf_counter(), 0
         for at in range(0, len(samples), BATCH_ROWS):
             batch = samples[at : at + BATCH_ROWS]
-            moved = [s.people.transform(letterbox(s.size_hw, spec.input_hw).affine) for s in batch]
-            packed += packed_bytes(spec, codec.encode_batch(moved)._asdict())
+            affines = [letterbox(s.size_hw, spec.input_hw).affine for s in batch]
+            moved = [s.people.transform(affine) for s, affine in zip(batch, affines, strict=True)]
+            cameras = [s.camera and s.camera.transform(affine) for s, affine in zip(batch, affines, strict=True)]
+            packed += packed_bytes(spec, codec.encode_batch(moved, cameras=cameras)._asdict())
         row_bytes += packed / len(samples)
         row_seconds += (time.perf_counter() - start) / len(samples)
     if layout.images:

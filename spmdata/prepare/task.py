@@ -12,7 +12,7 @@ from google_crc32c import value as crc32c
 
 from spmdata.codec import Codec
 from spmdata.errors import ImageError, ImageSizeError
-from spmdata.geometry import letterbox
+from spmdata.geometry import Camera, letterbox
 from spmdata.images import fit_image
 from spmdata.padded import pad_people
 from spmdata.people import People, Sample
@@ -79,10 +79,11 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class _Row:
-    """A sample on its way into the store: its image, or the reason it has none."""
+    """A sample on its way into the store, in input px: its image, or the reason it has none."""
 
     sample: Sample
     people: People
+    camera: Camera | None
     image: bytes
     status: RowStatus
     reason: str
@@ -129,7 +130,8 @@ def _fit_rows(task: ShardTask) -> Iterator[_Row]:
                     raise ImageError(f"image {sample.id}, {reason}") from error
         box = letterbox(sample.size_hw, task.layout.spec.input_hw)
         people = sample.people.transform(box.affine) if status == RowStatus.OK else sample.people.select([])
-        return _Row(sample, people, image, status, reason)
+        camera = None if sample.camera is None else sample.camera.transform(box.affine)
+        return _Row(sample, people, camera, image, status, reason)
 
     if not task.layout.images:
         yield from map(fit, task.samples)
@@ -156,7 +158,8 @@ def _put_maps(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) -> N
     there = [i for i, row in enumerate(rows) if row.status == RowStatus.OK]
     for at in range(0, len(there), BATCH_ROWS):
         batch = there[at : at + BATCH_ROWS]
-        targets = codec.encode_batch([rows[i].people for i in batch], kept.at(slice(len(batch))))
+        people, cameras = [rows[i].people for i in batch], [rows[i].camera for i in batch]
+        targets = codec.encode_batch(people, kept.at(slice(len(batch))), cameras)
         for name, maps in targets._asdict().items():
             if maps is not None:
                 for i, value in zip(batch, maps, strict=True):
@@ -173,7 +176,7 @@ def _put_tables(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) ->
     affines = [letterbox(sample.size_hw, spec.input_hw).affine.matrix for sample in samples]
     columns: dict[str, Any] = {
         "affine": np.stack(affines),
-        "camera": np.zeros((len(rows), 14)),
+        "camera": np.stack([np.zeros(14) if row.camera is None else row.camera.intrinsics for row in rows]),
         "image_id": [sample.id for sample in samples],
         "meta": [sample.meta for sample in samples],
         "path": [sample.path for sample in samples],
