@@ -1,4 +1,4 @@
-"""People in front of cameras: a small source that is drawn, and real frames of CMU Panoptic, each read independently."""
+"""People in front of cameras: a small source that is drawn, and real frames of CMU Panoptic, read independently."""
 
 from __future__ import annotations
 
@@ -72,12 +72,15 @@ class Drawings:
         return file.getvalue()
 
 
+INFO = SourceInfo("scenes", "", "scenes", "0" * 64)
+
+
 @dataclass(frozen=True)
 class Scenes:
     """A source of 3D people: two in every image, apart; in row 1 one has no depth, row 2 has no camera."""
 
     rows: int = 12
-    info: SourceInfo = SourceInfo("scenes", "", "scenes", "0" * 64)
+    info: SourceInfo = INFO
     skeleton: Skeleton = COCO17
     image_reader: ImageReader | None = Drawings()
     travels: bool = True
@@ -109,7 +112,10 @@ class Scenes:
 #: coco19 of CMU Panoptic: neck, nose, middle of the hips, left arm and leg, right arm and leg, left and right eye, ear.
 PANOPTIC = Skeleton(
     name="panoptic",
-    joints=tuple("neck nose hips ls le lw lh lk la rs re rw rh rk ra leye lear reye rear".split()),
+    joints=(
+        *("neck", "nose", "hips", "lshoulder", "lelbow", "lwrist", "lhip", "lknee", "lankle"),
+        *("rshoulder", "relbow", "rwrist", "rhip", "rknee", "rankle", "leye", "lear", "reye", "rear"),
+    ),
     parents=(-1, 0, -1, 0, 3, 4, 2, 6, 7, 0, 9, 10, 2, 12, 13, 1, 15, 1, 17),
     flip=(0, 1, 2, 9, 10, 11, 12, 13, 14, 3, 4, 5, 6, 7, 8, 17, 18, 15, 16),
     sigmas=(0.079,) * 19,

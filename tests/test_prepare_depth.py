@@ -1,4 +1,4 @@
-"""prepare in 3D: cameras move with their images, people without depth and images without a camera are kept as they are."""
+"""prepare in 3D: cameras move with their images; people without depth and images without a camera are kept."""
 
 from __future__ import annotations
 
