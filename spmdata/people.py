@@ -163,20 +163,14 @@ class People:
         )
 
     def in_camera(self, camera: Camera) -> NDArray[np.float64]:
-        """Return the joints of people with depth in the camera's frame, (P, K, 3) cm; see `Camera.unproject`.
-
-        A pixel that the lens shows nothing at, where an estimate may land, is taken as if it did not distort.
+        """Return the joints of people with depth in the camera's frame, (P, K, 3) cm; see `Camera.rays`.
 
         Parameters
         ----------
         camera : Camera
             Of the image that the joints are in px of.
         """
-        points = camera.unproject(self.joints[..., :2], self.joints[..., 2])
-        plain = (
-            np.concatenate([self.joints[..., :2], np.ones_like(self.joints[..., :1])], -1) @ np.linalg.inv(camera.K).T
-        )
-        return np.where(np.isnan(points), plain * self.joints[..., 2:], points)
+        return camera.rays(self.joints[..., :2]) * self.joints[..., 2:]
 
     def flip(self, skeleton: Skeleton, width_px: int) -> People:
         """Return the people in the mirror: ``x' = width_px - 1 - x``, left and right joints swapped."""

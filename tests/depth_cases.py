@@ -43,13 +43,13 @@ def standing(rng: np.random.Generator, x_cm: float, z_cm: float) -> NDArray[np.f
     angle = rng.uniform(-np.pi, np.pi)
     c, s = np.cos(angle), np.sin(angle)
     turned = STANDING @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) * rng.uniform(0.85, 1.1)
-    return turned + rng.normal(0, 3, (17, 3)) + [x_cm, rng.uniform(-25, 15), z_cm]
+    return np.asarray(turned + rng.normal(0, 3, (17, 3)) + np.array([x_cm, rng.uniform(-25, 15), z_cm]))
 
 
 def in_image(points_cm: NDArray[np.float64], camera: Camera, **columns: Any) -> People:
     """Return people of points (P, K, 3) in the camera's frame; who cannot be seen from there is not labelled."""
     px = camera.project(points_cm)
-    seen = np.isfinite(px).all(-1)
+    seen = np.asarray(np.isfinite(px).all(-1))
     joints = np.where(seen[..., None], np.concatenate([px, points_cm[..., 2:]], -1), 0)
     return People.of(joints, 2 * seen, **columns)
 

@@ -1,4 +1,4 @@
-"""Errors in three dimensions from the rules of ``spmdata/metrics/pose3d.py`` alone: loops, Horn's quaternions, no SVD."""
+"""Errors in three dimensions from the rules that ``metrics/pose3d.py`` states: loops, Horn's quaternions, no SVD."""
 
 from __future__ import annotations
 

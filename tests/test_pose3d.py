@@ -66,17 +66,18 @@ def test_what_each_number_sees() -> None:
     """10 cm farther away: the root alone. Half as large again: MPJPE. A wrist 16 cm off: one joint of 17."""
     there = points()
     truth = in_image(there, LENS)
-    back = scored(truth, in_image(there + [0, 0, 10], LENS))
+    back = scored(truth, in_image(there + np.array([0, 0, 10]), LENS))
     assert (back.MPJPE, back.PA_MPJPE, back.root) == pytest.approx((0, 0, 100), abs=0.01)
     middle = there.mean(1, keepdims=True)
     large = scored(truth, in_image(middle + 1.1 * (there - middle), LENS))
     assert pytest.approx((0, 0), abs=0.01) == (large.PA_MPJPE, large.root)
-    assert large.MPJPE == pytest.approx(np.linalg.norm(there - middle, axis=-1).mean(), rel=1e-3)  # a tenth, in mm
+    tenth_mm = np.linalg.norm(there - middle, axis=-1).mean()
+    assert pytest.approx(tenth_mm, rel=1e-3) == large.MPJPE
     wrist = there.copy()
     wrist[:, 9, 2] += 16
     off = scored(truth, in_image(wrist, LENS), root="torso")
     assert (off.PCK150, off.MPJPE, off.root) == pytest.approx((16 / 17, 160 / 17, 0), abs=1e-3)
-    assert off.AUC == pytest.approx(16 / 17 * 30 / 31, abs=1e-9)
+    assert pytest.approx(16 / 17 * 30 / 31) == off.AUC
 
 
 def test_modes_and_false_positives() -> None:

@@ -44,9 +44,10 @@ class Reads(NamedTuple):
 
     ``roots`` (P, 2) in cells; ``z_roots`` (P,) in cm, 0 in 2D; ``drawn`` (P,): in the targets at all; ``supervised``
     (P, K): this joint's map carries a vector of the person; ``cells`` (P, K, 2): where each joint's map is read, as
-    (u, v); ``read`` (P, K): this joint's map is read on the way to a labelled joint; ``direct`` (P, K): that read hits a cell that another person covers for the joint;
-    ``path`` (P, K): it or a read before it does, or the joint was dropped; ``mixed`` (P, K + 1), of people with depth:
-    the depth read there, at last that of the root, is not this person's alone.
+    (u, v); ``read`` (P, K): this joint's map is read on the way to a labelled joint; ``direct`` (P, K): that read hits
+    a cell that another person covers for the joint; ``path`` (P, K): it or a read before it does, or the joint was
+    dropped; ``mixed`` (P, K + 1), of people with depth: the depth read there, at last the root's own, is not this
+    person's alone.
     """
 
     roots: NDArray[np.float64]

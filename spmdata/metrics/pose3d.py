@@ -127,14 +127,14 @@ def match_roots(
     ``rooted`` (K,) are the joints whose mean is the root.
     """
     distance = np.full((len(wanted), len(estimates)), np.inf)
-    for p in np.flatnonzero(~wanted.regions):
+    for p in np.flatnonzero(~wanted.regions).tolist():
         labelled, own = wanted.labelled[p], _own(wanted.labelled[p], rooted)
         size = max(1.0, float(np.ptp(wanted.joints[p, labelled, :2].astype(np.float64), axis=0).max()))
         root, other = wanted.joints[p, own, :2].mean(0), estimates.joints[:, own, :2].mean(1)
         distance[p] = np.linalg.norm(other.astype(np.float64) - root, axis=-1) / size
     pairs = []
     while distance.size and distance.min() <= radius:
-        p, e = (int(i) for i in np.unravel_index(distance.argmin(), distance.shape))
+        p, e = divmod(int(distance.argmin()), len(estimates))
         pairs.append((p, e))
         distance[p], distance[:, e] = np.inf, np.inf
     return pairs
