@@ -156,7 +156,9 @@ def _print_row(answer: dict[str, Any]) -> None:
         box = ", ".join(f"{value:.1f}" for value in person["bbox_xywh"])
         click.echo(f"\nperson {person['id']}{state}: area {person['area_px2']:.0f} px2, box xywh {box}")
         if person["joints"]:
+            values = person["joints"]
+            axes = ("x px", "y px", "z cm")[: len(next(iter(values.values()))) - 1]
             print_table(
-                ("joint", "x px", "y px", "visible"),
-                [(name, f"{x:.2f}", f"{y:.2f}", v) for name, (x, y, v) in person["joints"].items()],
+                ("joint", *axes, "visible"),
+                [(name, *(f"{value:.2f}" for value in where), v) for name, (*where, v) in values.items()],
             )
