@@ -20,7 +20,7 @@ from spmdata.store.durable import write_file
 KEYS = tuple(f.name for f in fields(TargetSpec) if f.name != "skeleton")
 
 
-def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> TargetSpec:
+def read_spec(path: str | PathLike[str], skeleton: Skeleton, axes: int = 2, **changes: Any) -> TargetSpec:
     """Read a spec from a TOML file of its fields; ``changes`` win over the file, the file over its ``preset``.
 
     Parameters
@@ -30,6 +30,8 @@ def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> 
         line, 512 or "384x512".
     skeleton : Skeleton
         The joints of the data set.
+    axes : int
+        Of the joints of the data set: ``dims``, where the file does not say it.
     **changes
         Fields, or ``preset``, to set whatever the file says.
 
@@ -51,7 +53,7 @@ def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> 
             said["input_hw"] = size_hw(said["input_hw"])
     except (OSError, ValueError, SpecError) as error:  # no TOML, no UTF-8, and absurd numbers are all ValueErrors
         raise SpecError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
-    values = {"preset": "paper", **said, **changes}
+    values = {"preset": "paper", "dims": axes, **said, **changes}
     try:
         return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
     except SpecError as error:
