@@ -208,6 +208,13 @@ class Camera:
         values = np.asarray(numbers, np.float64)
         return Camera(values[:9].reshape(3, 3), values[9:], np.eye(3), np.zeros(3)) if values.any() else None
 
+    @staticmethod
+    def simple(f_px: float, size_hw: tuple[int, int]) -> Camera:
+        """Return a camera of which the focal length alone is known: it looks through the middle, without distortion."""
+        (height, width), R = size_hw, np.eye(3)
+        K = [[f_px, 0, (width - 1) / 2], [0, f_px, (height - 1) / 2], [0, 0, 1]]
+        return Camera(np.array(K, np.float64), np.zeros(5), R, np.zeros(3))
+
     def transform(self, affine: Affine) -> Camera:
         """Return the camera of the image after an affine: ``K <- A3 @ K``, skew kept, distortion untouched."""
         affine3 = np.concatenate([affine.matrix, [[0.0, 0.0, 1.0]]])

@@ -65,6 +65,9 @@ class TrainConfig:
         Means over what is supervised, offsets in cells; or the paper's sums over cells (see ``spmtrain.loss``).
     beta : float or None
         Weight of the offsets' loss against the heatmap's; None takes 3 for ``mean`` and the paper's 0.01 for ``paper``.
+    beta_depth : float or None
+        In 3D, weight of the losses of depth, of the offsets' third axis and of the root's; None takes 3 for ``mean``
+        and 0.01 for ``paper``.
     threads : int
         Threads that compute and threads that read ahead; 0 takes as many as torch finds cores.
     device : {"auto", "cpu", "cuda"}
@@ -96,6 +99,7 @@ class TrainConfig:
     seed: int = 0
     loss_norm: LossNorm = "mean"
     beta: float | None = None
+    beta_depth: float | None = None
     threads: int = 0
     device: Device = "auto"
     out: str = "run"
@@ -113,9 +117,9 @@ class TrainConfig:
         ):
             value = getattr(self, name)
             _demand(_is_int(value) and low <= value <= high, name, f"a whole number in [{low}, {high}]", value)
-        for name in ("lr", "beta"):
+        for name in ("lr", "beta", "beta_depth"):
             value = getattr(self, name)
-            if name == "beta" and value is None:
+            if name != "lr" and value is None:
                 continue
             _demand(_is_number(value) and 0 < value <= 1000, name, "a number above 0, at most 1000", value)
             object.__setattr__(self, name, float(value))
@@ -140,6 +144,13 @@ class TrainConfig:
         """Beta, or the default of the loss form."""
         if self.beta is not None:
             return self.beta
+        return 3.0 if self.loss_norm == "mean" else 0.01
+
+    @property
+    def depth_weight(self) -> float:
+        """Beta_depth, or the default of the loss form."""
+        if self.beta_depth is not None:
+            return self.beta_depth
         return 3.0 if self.loss_norm == "mean" else 0.01
 
     def to_json(self) -> dict[str, Any]:
