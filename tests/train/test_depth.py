@@ -148,14 +148,22 @@ def test_depth_is_learnt(deep_store: Store, tmp_path: Path) -> None:
     """Eight images by heart: every term falls; people who were flat but right in x and y would be at 95 mm."""
     logs: list[StepLog] = []
     config = TrainConfig(
-        features=(16, 24, 32), steps=80, batch=8, threads=1, device="cpu", mirror=0.0, ema=0.0, out=str(tmp_path / "a")
+        features=(16, 24, 32),
+        steps=90,
+        batch=8,
+        beta_depth=10,
+        threads=1,
+        device="cpu",
+        mirror=0.0,
+        ema=0.0,
+        out=str(tmp_path / "a"),
     )
     result = fit(deep_store, config, logs.append, val=deep_store)
     for name in ("offsets", "offsets_z", "root_depth"):
         first, last = (np.mean([getattr(log, name)[0] for log in part]) for part in (logs[:5], logs[-5:]))
         assert last < 0.5 * first, name
     assert logs[0].total == pytest.approx(
-        logs[0].root[0] + 3 * logs[0].offsets[0] + 3 * (logs[0].offsets_z[0] + logs[0].root_depth[0]), rel=1e-5
+        logs[0].root[0] + 3 * logs[0].offsets[0] + 10 * (logs[0].offsets_z[0] + logs[0].root_depth[0]), rel=1e-5
     )
     scores = result.evaluation.pose3d if result.evaluation else None
     assert scores is not None
