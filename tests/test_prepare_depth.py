@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
+import naive
+from codec_cases import conventions
 from depth_cases import LENS, SIZE_HW, Drawings, Scenes, in_image
 from spmdata.codec import Codec
 from spmdata.errors import AnnotationError, ImageError, SpecError
@@ -51,6 +54,33 @@ def test_a_store_in_3d_holds_what_the_source_says(tmp_path: Path, suffix: str, d
     estimate = plan.estimate.bytes
     size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
     assert 0.3 < estimate / size < 3
+
+
+def test_a_stranger_reads_depth_by_the_format_alone(tmp_path: Path) -> None:
+    """Plain zarr, docs/format.md and the slow reference: people are where the source's stand, by OpenCV's formulas."""
+    spec = SPEC.override(nms=3)
+    prepare_store(plan_store(Scenes(1), spec, tmp_path / "a.zarr", images=False), scheduler="sync")
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+    names = ("root_heatmap", "offsets", "count", "root_depth")
+    heatmap, offsets, count, root_depth = (np.asarray(group[name][0]) for name in names)  # type: ignore[index]
+    numbers = np.asarray(group["row/camera"][0])  # type: ignore[index]
+    assert group["root_depth"].metadata.dimension_names == ("row", "v", "u")  # type: ignore[union-attr]
+    assert group["count_z"].metadata.dimension_names == ("row", "joint", "v", "u")  # type: ignore[union-attr]
+    (fx, skew, cx, turned, fy, cy), (k1, k2, p1, p2, k3) = numbers[:6], numbers[9:]
+    f_px = abs(fx * fy - skew * turned) ** 0.5
+    _, joints, _ = naive.decode(conventions(spec), heatmap, offsets, count, root_depth, f_px)
+    assert len(joints) == 2
+    points = Scenes().points_cm(0)
+    for person in joints[np.argsort(joints[:, 0, 0])]:
+        stood, points = points[0], points[1:]
+        np.testing.assert_allclose(person[:, 2], stood[:, 2], atol=0.01)
+        x, y = stood[:, 0] / stood[:, 2], stood[:, 1] / stood[:, 2]
+        q = x * x + y * y
+        radial = 1 + k1 * q + k2 * q**2 + k3 * q**3
+        u = x * radial + 2 * p1 * x * y + p2 * (q + 2 * x * x)
+        v = y * radial + p1 * (q + 2 * y * y) + 2 * p2 * x * y
+        np.testing.assert_allclose(person[:, 0], fx * u + skew * v + cx, atol=1e-3)
+        np.testing.assert_allclose(person[:, 1], turned * u + fy * v + cy, atol=1e-3)
 
 
 def test_a_camera_as_numbers_and_back() -> None:
