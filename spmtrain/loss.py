@@ -20,8 +20,8 @@ people there are::
     root_depth = sum of |R - R*| / sum of R*                                  share of the distance
 
 ``pi sigma^2 / 2`` is the energy ``sum of C*^2`` of one lone person, so the first denominator counts people, less
-where they overlap or are cut by the border, and at least one. The design of depth is ours: the paper says no more of it
-than that its vectors have a third axis.
+where they overlap or are cut by the border, and at least one. How depth is normalised and weighted is ours: the
+paper's own way is not known to us.
 """
 
 from __future__ import annotations
