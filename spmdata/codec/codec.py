@@ -216,16 +216,8 @@ class Codec:
         SpecError
             The people do not fit the spec.
         """
-        p, k = people.visible.shape
-        rows = self._rows([replace(people, has_depth=np.zeros(p, np.bool_))], None)  # depth moves no read
-        out = Reads(
-            roots=np.empty((p, 2), np.float64),
-            z_roots=np.empty(p, np.float64),
-            drawn=np.empty(p, np.bool_),
-            cells=np.zeros((p, k, 2), np.int64),
-            mixed=np.empty((p, k + 1), np.bool_),
-            **{name: np.empty((p, k), np.bool_) for name in ("supervised", "read", "direct", "path")},
-        )
+        rows = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
+        out = Reads.empty(*people.visible.shape)
         has_depth = people.has_depth.copy()  # for read-only arrays kernels would be compiled once more
         batch.collide_row(
             rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, out.roots, out.z_roots,

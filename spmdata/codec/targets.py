@@ -59,3 +59,15 @@ class Reads(NamedTuple):
     direct: NDArray[np.bool_]
     path: NDArray[np.bool_]
     mixed: NDArray[np.bool_]
+
+    @staticmethod
+    def empty(people: int, joints: int) -> Reads:
+        """Return room for the reads of so many people, filled by `Codec.reads`."""
+        return Reads(
+            roots=np.empty((people, 2), np.float64),
+            z_roots=np.empty(people, np.float64),
+            drawn=np.empty(people, np.bool_),
+            cells=np.zeros((people, joints, 2), np.int64),
+            mixed=np.empty((people, joints + 1), np.bool_),
+            **{name: np.empty((people, joints), np.bool_) for name in ("supervised", "read", "direct", "path")},
+        )
