@@ -23,6 +23,8 @@ Float64 = NDArray[np.float64]
 
 #: Steps of Newton's method that undistort a point: about six do, more only close to where the distortion turns back.
 UNDISTORT_STEPS = 30
+#: Off by less, in normalised coordinates, a point is undistorted.
+UNDISTORTED = 1e-14
 
 
 def cell_origin_px(stride: int) -> float:
@@ -212,6 +214,24 @@ class Camera:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    @property
+    def intrinsics(self) -> Float64:
+        """K row by row, then dist, (14,): what a store keeps of a camera, as people are in its own frame there."""
+        return np.concatenate([self.K.ravel(), self.dist])
+
+    @staticmethod
+    def of_intrinsics(numbers: ArrayLike) -> Camera | None:
+        """Return the camera of `intrinsics` (14,), its frame the world's; None for zeros, which stand for no camera."""
+        values = np.asarray(numbers, np.float64)
+        return Camera(values[:9].reshape(3, 3), values[9:], np.eye(3), np.zeros(3)) if values.any() else None
+
+    @staticmethod
+    def simple(f_px: float, size_hw: tuple[int, int]) -> Camera:
+        """Return a camera of which the focal length alone is known: it looks through the middle, without distortion."""
+        (height, width), R = size_hw, np.eye(3)
+        K = [[f_px, 0, (width - 1) / 2], [0, f_px, (height - 1) / 2], [0, 0, 1]]
+        return Camera(np.array(K, np.float64), np.zeros(5), R, np.zeros(3))
+
     def transform(self, affine: Affine) -> Camera:
         """Return the camera of the image after an affine: ``K <- A3 @ K``, skew kept, distortion untouched."""
         affine3 = np.concatenate([affine.matrix, [[0.0, 0.0, 1.0]]])
@@ -238,20 +258,36 @@ class Camera:
     def unproject(self, points_px: ArrayLike, z_cm: ArrayLike) -> Float64:
         """Map pixels (..., 2) at depths (...) to points (..., 3) in the camera's frame, in cm: `project`'s inverse.
 
-        Undistorted by Newton's method; nan where no point in front of the distortion's turn has this pixel.
+        nan where no point in front of the distortion's turn has this pixel.
         """
+        _, x, y, found = self._undistort(points_px)
+        ray = np.where(found[..., None], np.stack([x, y, np.ones_like(x)], -1), np.nan)
+        return np.asarray(ray * np.asarray(z_cm, np.float64)[..., None])
+
+    def rays(self, points_px: ArrayLike) -> Float64:
+        """Map pixels (..., 2), also such as no point has, to the points (..., 3) at depth 1 that they show.
+
+        A pixel that `unproject` has no point for, where an estimate may land, is taken as if the lens did not distort.
+        """
+        ahead, x, y, found = self._undistort(points_px)
+        plain = np.where(found[..., None], np.stack([x, y], -1), ahead)
+        return np.concatenate([plain, np.ones_like(plain[..., :1])], -1)
+
+    def _undistort(self, points_px: ArrayLike) -> tuple[Float64, Float64, Float64, NDArray[np.bool_]]:
+        """Return normalised coordinates as they are seen (..., 2), and undistorted by Newton's method where found."""
         ahead = (np.asarray(points_px, np.float64) - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
         x, y = ahead[..., 0], ahead[..., 1]
         with np.errstate(all="ignore"):  # a pixel that no ray reaches wanders off
             for _ in range(UNDISTORT_STEPS):
                 distorted, (xx, xy, yy) = self._distort(x, y)
                 dx, dy = np.moveaxis(distorted - ahead, -1, 0)
+                if not (np.maximum(np.abs(dx), np.abs(dy)) > UNDISTORTED).any():
+                    break
                 det = xx * yy - xy * xy
                 x, y = x - (yy * dx - xy * dy) / det, y - (xx * dy - xy * dx) / det
             off = np.abs(self._distort(x, y)[0] - ahead).max(-1)
             found = (off < 1e-9) & (x * x + y * y < self._turning_point())
-        ray = np.where(found[..., None], np.stack([x, y, np.ones_like(x)], -1), np.nan)
-        return np.asarray(ray * np.asarray(z_cm, np.float64)[..., None])
+        return ahead, x, y, found
 
     def _distort(self, x: Float64, y: Float64) -> tuple[Float64, tuple[Float64, Float64, Float64]]:
         """Distort normalised coordinates; also the symmetric Jacobian as (dx'/dx, dx'/dy = dy'/dx, dy'/dy).

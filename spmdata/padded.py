@@ -144,7 +144,7 @@ def pad_people(rows: Sequence[People], max_people: int, n_joints: int, dims: int
         column = COLUMNS.get(name, name)
         columns[name] = np.zeros((len(rows), max_people, *shapes.get(column, ())), DTYPES[column])
     there = np.arange(max_people) < number[:, None]
-    for name, table in columns.items():
+    for name, table in columns.items() if rows else ():
         table[there] = np.concatenate([getattr(people, COLUMNS.get(name, name)) for people in rows])
     return PeopleBatch(number, **columns)
 

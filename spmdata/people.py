@@ -164,6 +164,16 @@ class People:
             head_px=self.head_px * affine.area_scale**0.5,
         )
 
+    def in_camera(self, camera: Camera) -> NDArray[np.float64]:
+        """Return the joints of people with depth in the camera's frame, (P, K, 3) cm; see `Camera.rays`.
+
+        Parameters
+        ----------
+        camera : Camera
+            Of the image that the joints are in px of.
+        """
+        return camera.rays(self.joints[..., :2]) * self.joints[..., 2:]
+
     def flip(self, skeleton: Skeleton, width_px: int) -> People:
         """Return the people in the mirror: ``x' = width_px - 1 - x``, left and right joints swapped."""
         joints, box = self.joints.copy(), self.bbox_xywh.copy()
@@ -201,9 +211,14 @@ class Sample:
     people : People
         In pixels of that image.
     camera : Camera or None
-        For 3D sources.
+        For 3D sources: of that image; people with depth need one.
     meta : str
         JSON text with what only some sources know (crowdIndex, MPII group); empty for none.
+
+    Raises
+    ------
+    AnnotationError
+        Somebody has depth, and there is no camera.
     """
 
     id: int
@@ -212,6 +227,15 @@ class Sample:
     people: People
     camera: Camera | None = None
     meta: str = ""
+
+    def __post_init__(self) -> None:
+        """Demand a camera where somebody has depth: targets cannot say how far away a person is without one."""
+        if self.camera is None and self.people.joints.shape[2] == 3 and self.people.has_depth.any():
+            bad = int(np.argmax(self.people.has_depth))
+            raise AnnotationError(
+                f"image {self.id}: person {bad} (id {self.people.id[bad]}) has depth, but the image has no camera; "
+                "give the sample its camera, or set has_depth to False"
+            )
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def read_views(path: str | PathLike[str]) -> ViewRanges:
         raise SpecError(f"{path}: {error}") from error
 
 
-def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> TargetSpec:
+def read_spec(path: str | PathLike[str], skeleton: Skeleton, axes: int = 2, **changes: Any) -> TargetSpec:
     """Read a spec from a TOML file of its fields; ``changes`` win over the file, the file over its ``preset``.
 
     Parameters
@@ -56,6 +56,8 @@ def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> 
         line, 512 or "384x512".
     skeleton : Skeleton
         The joints of the data set.
+    axes : int
+        Of the joints of the data set: ``dims``, where the file does not say it.
     **changes
         Fields, or ``preset``, to set whatever the file says.
 
@@ -78,7 +80,7 @@ def read_spec(path: str | PathLike[str], skeleton: Skeleton, **changes: Any) -> 
             said["input_hw"] = size_hw(said["input_hw"])
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from error
-    values = {"preset": "paper", **said, **changes}
+    values = {"preset": "paper", "dims": axes, **said, **changes}
     try:
         return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
     except SpecError as error:

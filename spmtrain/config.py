@@ -68,6 +68,9 @@ class TrainConfig:
         Means over what is supervised, offsets in cells; or the paper's sums over cells (see ``spmtrain.loss``).
     beta : float or None
         Weight of the offsets' loss against the heatmap's; None takes 3 for ``mean`` and the paper's 0.01 for ``paper``.
+    beta_depth : float or None
+        In 3D, weight of the losses of depth, of the offsets' third axis and of the root's; None takes 3 for ``mean``
+        and 0.01 for ``paper``.
     threads : int
         Threads that compute and threads that read ahead; 0 takes as many as torch finds cores.
     device : {"auto", "cpu", "cuda"}
@@ -99,6 +102,7 @@ class TrainConfig:
     seed: int = 0
     loss_norm: LossNorm = "mean"
     beta: float | None = None
+    beta_depth: float | None = None
     threads: int = 0
     device: Device = "auto"
     out: str = "run"
@@ -116,7 +120,7 @@ class TrainConfig:
         ):
             value = getattr(self, name)
             _demand(_is_int(value) and low <= value <= high, name, f"a whole number in [{low}, {high}]", value)
-        for name in ("lr", "beta"):
+        for name in ("lr", "beta", "beta_depth"):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -150,6 +154,13 @@ class TrainConfig:
             return self.beta
         return 3.0 if self.loss_norm == "mean" else 0.01
 
+    @property
+    def depth_weight(self) -> float:
+        """Beta_depth, or the default of the loss form."""
+        if self.beta_depth is not None:
+            return self.beta_depth
+        return 3.0 if self.loss_norm == "mean" else 0.01
+
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain JSON values."""
         return {**asdict(self), "features": list(self.features)}
@@ -157,7 +168,10 @@ class TrainConfig:
     def differences(self, other: TrainConfig) -> list[str]:
         """Say in which fields that change the run another config differs: not where it runs or what it writes when."""
         free = {"threads", "device", "out", "eval_every", "save_every"}
-        ours, theirs = self.to_json(), other.to_json()
+        ours, theirs = (
+            {**c.to_json(), "lr": c.peak_lr, "beta": c.offset_weight, "beta_depth": c.depth_weight}
+            for c in (self, other)
+        )
         return [
             f"{key} {theirs[key]} there, {ours[key]} here" for key in ours.keys() - free if ours[key] != theirs[key]
         ]

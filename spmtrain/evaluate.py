@@ -16,9 +16,11 @@ from torch import Tensor
 
 from spmdata.codec import Codec
 from spmdata.errors import SpecError, StoreError
+from spmdata.geometry import Camera
 from spmdata.images import load_input
 from spmdata.metrics.oks import OksScores, oks_scores
 from spmdata.metrics.pck import pck
+from spmdata.metrics.pose3d import Pose3dScores, pose3d_scores
 from spmdata.people import People
 from spmdata.store.reader import Store
 from spmtrain.predict import Predictor
@@ -39,6 +41,8 @@ class Evaluation:
         Of the network, and of the store's own targets decoded again: what a perfect network would reach.
     pck, ceiling_pck : float
         Share of joints within a tenth of their person's size.
+    pose3d, ceiling_pose3d : Pose3dScores or None
+        In 3D: the same of depth, in the camera's frame.
     area : str
         What the area in OKS is: AP depends on it.
     """
@@ -49,11 +53,13 @@ class Evaluation:
     ceiling: OksScores
     pck: float
     ceiling_pck: float
+    pose3d: Pose3dScores | None = None
+    ceiling_pose3d: Pose3dScores | None = None
     area: str = "as stored, in original px squared"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**vars(self), "scores": self.scores._asdict(), "ceiling": self.ceiling._asdict()}
+        return {name: v._asdict() if hasattr(v, "_asdict") else v for name, v in vars(self).items()}
 
 
 def evaluate(
@@ -88,7 +94,7 @@ def evaluate(
         raise StoreError(
             f"{store.path}: prepared with --no-images: evaluation needs images; run spm prepare without it"
         )
-    for name in ("skeleton", "input_hw"):
+    for name in ("skeleton", "input_hw", "dims"):
         ours, theirs = getattr(predictor.spec, name), getattr(store.spec, name)
         if ours != theirs:
             said = [getattr(value, "name", value) for value in (ours, theirs)]
@@ -96,16 +102,19 @@ def evaluate(
     rows = np.flatnonzero(store.status == 0)
     if not len(rows):
         raise StoreError(f"{store.path}: every row was skipped when it was prepared; see spm inspect")
-    codec = Codec(predictor.spec)
+    spec, codec = predictor.spec, Codec(predictor.spec)
+    cameras: list[Camera | None] = []
     truth: list[People] = []
     found: list[People] = []
     perfect: list[People] = []
     for part, images in _images(store, rows, batch, threads):
         people = [store.people(int(row)) for row in part]
         back = [store.affine(int(row)).inverse() for row in part]
-        drawn = codec.decode_batch(codec.encode_batch(people))
-        for ours, theirs in ((truth, people), (found, predictor.inputs(images)), (perfect, drawn)):
+        seen = [Camera.of_intrinsics(numbers) for numbers in store.read("row/camera", part)]
+        drawn = codec.decode_batch(codec.encode_batch(people, cameras=seen), seen)
+        for ours, theirs in ((truth, people), (found, predictor.inputs(images, seen)), (perfect, drawn)):
             ours += [p.transform(affine) for p, affine in zip(theirs, back, strict=True)]
+        cameras += [camera and camera.transform(affine) for camera, affine in zip(seen, back, strict=True)]
         if on_rows:
             on_rows(len(truth), len(rows))
     return Evaluation(
@@ -115,6 +124,8 @@ def evaluate(
         ceiling=oks_scores(truth, perfect, store.skeleton),
         pck=pck(truth, found),
         ceiling_pck=pck(truth, perfect),
+        pose3d=pose3d_scores(truth, found, cameras, spec.skeleton, spec.root) if spec.dims == 3 else None,
+        ceiling_pose3d=pose3d_scores(truth, perfect, cameras, spec.skeleton, spec.root) if spec.dims == 3 else None,
     )
 
 

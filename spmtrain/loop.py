@@ -38,6 +38,8 @@ class StepLog:
         The loss that was descended.
     root, offsets : tuple of float, (S,)
         Its terms by stage, before beta.
+    offsets_z, root_depth : tuple of float, (S,)
+        Those of depth, before beta_depth; 0 in 2D.
     lr : float
         Learning rate.
     gradient : float
@@ -50,6 +52,8 @@ class StepLog:
     total: float
     root: tuple[float, ...]
     offsets: tuple[float, ...]
+    offsets_z: tuple[float, ...]
+    root_depth: tuple[float, ...]
     lr: float
     gradient: float
     wait_s: float
@@ -179,9 +183,10 @@ def fit(
                 ema.update(step)
 
                 losses.append(total)
-                root, offsets = tuple(terms.root.tolist()), tuple(terms.offsets.tolist())
+                root, offsets, offsets_z, root_depth = (tuple(term.tolist()) for term in terms[1:])
                 end = time.perf_counter()
-                entry = StepLog(step, total, root, offsets, lr, gradient, ready - start, end - start)
+                times = (ready - start, end - start)
+                entry = StepLog(step, total, root, offsets, offsets_z, root_depth, lr, gradient, *times)
                 log.write(asdict(entry))
                 if on_step is not None:
                     on_step(entry)

@@ -1,11 +1,14 @@
 """Stacked hourglasses with two branches, root heatmap and offsets (Nie et al. 2019, section 4; Newell et al. 2016).
 
+In 3D the offsets have a third axis, and a third branch gives the depth of the root.
+
 Letters: B rows of a batch; K joints; D axes; H, W cells of a map; s stride.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -70,9 +73,9 @@ class Level(nn.Module):
 
 
 class Stack(nn.Module):
-    """One hourglass, its two branches, and the way on to the next stack."""
+    """One hourglass, its branches of so many channels each, and the way on to the next stack."""
 
-    def __init__(self, features: tuple[int, ...], outputs: tuple[int, int], kind: Kind, last: bool) -> None:
+    def __init__(self, features: tuple[int, ...], outputs: Sequence[int], kind: Kind, last: bool) -> None:
         super().__init__()
         width, (norm, _) = features[0], kind
         self.hourglass = nn.Sequential(Level(features, kind), Residual(width, width, kind))
@@ -87,13 +90,13 @@ class Stack(nn.Module):
         nn.init.zeros_(head.bias)
         return nn.Sequential(nn.Conv2d(width, width, 1), norm_layer(norm, width), nn.ReLU(), head)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return root heatmap (B, 1, H, W), offsets (B, K * D, H, W) and the next stack's input."""
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what each branch gives, (B, channels, H, W), and the next stack's input."""
         y = self.hourglass(x)
-        root, offsets = (branch(y) for branch in self.branches)
+        parts = [branch(y) for branch in self.branches]
         if self.onward is not None:
-            x = x + sum(conv(part) for conv, part in zip(self.onward, (y, root, offsets), strict=True))
-        return root, offsets, x
+            x = x + sum(conv(part) for conv, part in zip(self.onward, (y, *parts), strict=True))
+        return parts, x
 
 
 class Hourglass(nn.Module):
@@ -120,7 +123,7 @@ class Hourglass(nn.Module):
         self.check_size(spec.input_hw)
         features, kind = config.features[: depth + 1], (config.norm, config.block)
         self.stem = _stem(spec.stride, features[0], kind)
-        outputs = (1, self.joints * self.dims)
+        outputs = (1, self.joints * self.dims, 1)[: self.dims]  # root heatmap, offsets and, in 3D, root depth
         last = config.stacks - 1
         self.stacks = nn.ModuleList(Stack(features, outputs, kind, i == last) for i in range(config.stacks))
 
@@ -158,8 +161,9 @@ class Hourglass(nn.Module):
         x = self.stem(images)
         stages = []
         for stack in self.stacks:
-            root, offsets, x = stack(x)
-            stages.append(Maps(root[:, 0], offsets.unflatten(1, (self.joints, self.dims))))
+            (root, offsets, *depth), x = stack(x)
+            vectors = offsets.unflatten(1, (self.joints, self.dims))
+            stages.append(Maps(root[:, 0], vectors, *(part[:, 0] for part in depth)))
         return stages
 
 

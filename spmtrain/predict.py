@@ -6,6 +6,7 @@ Letters: B images; H_px, W_px the network's input.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spmdata.errors import SpecError
-from spmdata.geometry import letterbox
+from spmdata.geometry import Camera, letterbox
 from spmdata.images import place_pixels
 from spmdata.people import People
 from spmtrain.augment import mirror_maps
@@ -64,11 +65,19 @@ class Predictor:
         self._network = checkpoint.network().to(self.device)
         self._decode = BatchDecoder(self.spec).to(self.device)
 
-    def inputs(self, images: Tensor) -> list[People]:
-        """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first."""
+    def inputs(self, images: Tensor, cameras: Sequence[Camera | None] | None = None) -> list[People]:
+        """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first.
+
+        In 3D how far away somebody is follows from the camera's focal length alone. Without the camera of an input z is
+        in cm from the person's root, and nobody ``has_depth``.
+        """
+        known = np.array([camera is not None for camera in cameras or [None] * len(images)], np.bool_)
+        focal_px = [0.0 if camera is None else camera.f_px for camera in cameras or [None] * len(images)]
         with torch.inference_mode():
-            decoded: Decoded = self._decode(self._maps(normalise(images.to(self.device))))
-            return decoded.people()
+            f_px = torch.tensor(focal_px, dtype=torch.float64, device=self.device)
+            decoded: Decoded = self._decode(self._maps(normalise(images.to(self.device))), f_px)
+            found = decoded.people()
+        return [replace(people, has_depth=people.has_depth & here) for people, here in zip(found, known, strict=True)]
 
     def _maps(self, images: Tensor) -> Maps:
         maps: Maps = self._network(images)[-1]
@@ -78,11 +87,23 @@ class Predictor:
         pairs = zip(maps, mirrored, strict=True)
         return Maps(*(None if one is None or other is None else (one + other) / 2 for one, other in pairs))  # type: ignore[arg-type]
 
-    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[People]:
-        """Return the people of RGB images (h, w, 3) uint8 of any size, in px of each image, best first."""
+    def __call__(
+        self, images: Sequence[NDArray[np.uint8]], cameras: Sequence[Camera | None] | None = None
+    ) -> list[People]:
+        """Return the people of RGB images (h, w, 3) uint8 of any size, in px of each image, best first.
+
+        Parameters
+        ----------
+        images : sequence of (h, w, 3) uint8
+            RGB.
+        cameras : sequence of Camera or None, optional
+            In 3D: of each image; see `inputs`. `People.in_camera` then gives joints in cm.
+        """
         if not images:
             return []
         placed = np.stack([place_pixels(pixels, self.spec.input_hw) for pixels in images])
-        found = self.inputs(torch.from_numpy(placed))
-        boxes = [letterbox((pixels.shape[0], pixels.shape[1]), self.spec.input_hw) for pixels in images]
-        return [people.transform(box.affine.inverse()) for people, box in zip(found, boxes, strict=True)]
+        affines = [letterbox((pixels.shape[0], pixels.shape[1]), self.spec.input_hw).affine for pixels in images]
+        seen = cameras or [None] * len(images)
+        moved = [camera and camera.transform(affine) for camera, affine in zip(seen, affines, strict=True)]
+        found = self.inputs(torch.from_numpy(placed), moved)
+        return [people.transform(affine.inverse()) for people, affine in zip(found, affines, strict=True)]

@@ -33,6 +33,11 @@ AHEAD = 2
 MAPS = ("root_heatmap", "offsets", "count", "ignore")
 
 
+def maps_of(spec: TargetSpec) -> tuple[str, ...]:
+    """Return the names of the targets that a store of a spec has, in the order of `TargetMaps`."""
+    return MAPS if spec.dims == 2 else (*MAPS, "root_depth", "count_z")
+
+
 class Batch(NamedTuple):
     """Rows of a store on a device; valid until the next batch is asked for, as its buffers are kept."""
 
@@ -72,10 +77,13 @@ class _Slot:
             "offsets": ((K, spec.dims, H, W), dtype),
             "count": ((K, H, W), torch.uint8),
             "ignore": ((H, W), torch.uint8),
+            "root_depth": ((H, W), torch.float32),
+            "count_z": ((K, H, W), torch.uint8),
         }
         self.images = torch.empty((batch, *spec.input_hw, 3), dtype=torch.uint8, pin_memory=pin)
         self.maps = {
-            name: torch.empty((batch, *shape), dtype=dtype, pin_memory=pin) for name, (shape, dtype) in shapes.items()
+            name: torch.empty((batch, *shapes[name][0]), dtype=shapes[name][1], pin_memory=pin)
+            for name in maps_of(spec)
         }
         self.rows = np.zeros(batch, np.int64)
         self.jobs: list[Future[None]] = []
@@ -143,7 +151,7 @@ class ShardStream:
             job.result()
         batch = Batch(
             normalise(slot.images.to(self.device, non_blocking=True)),
-            TargetMaps(*(self._to_device(slot.maps[name]) for name in MAPS)),
+            TargetMaps(*(self._to_device(slot.maps[name]) for name in maps_of(self.store.spec))),
             slot.rows.copy(),
             self.position,
         )

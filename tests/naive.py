@@ -246,6 +246,12 @@ def decode(
     return roots, joints, visible
 
 
+def read_cell(c: Conventions, person: Person, k: int) -> Cell:
+    """Return where a perfect walk reads joint k."""
+    passed = [j for j in ancestors(c, k) if person.labelled[j] and link_of(c, person, j)]
+    return nearest(clamp(c, person.x[passed[0]] if passed and c.anchor == "parent" else person.r))
+
+
 def collisions(c: Conventions, people: Rows) -> tuple[Bool, Bool]:
     """Return (P, K) whether a labelled joint's own read collides, and whether that or an ancestor's does.
 
@@ -256,9 +262,24 @@ def collisions(c: Conventions, people: Rows) -> tuple[Bool, Bool]:
     hit = np.zeros(labelled.shape, bool)
     for person in crowd:
         for k in range(len(c.parents)):
-            passed = [j for j in ancestors(c, k) if person.labelled[j] and link_of(c, person, j)]
-            cell = nearest(clamp(c, person.x[passed[0]] if passed and c.anchor == "parent" else person.r))
+            cell = read_cell(c, person, k)
             links = [link_of(c, other, k) for other in crowd if other.p != person.p]
             hit[person.p, k] = any(link and covers(c, link, cell) for link in links)
     on_path = [hit[:, [k, *ancestors(c, k)]].any(axis=1) for k in range(len(c.parents))]
     return hit & labelled, np.stack(on_path, axis=1) & labelled
+
+
+def mixed_depths(c: Conventions, people: Rows, has_depth: ArrayLike) -> Bool:
+    """Return (P, K + 1) whether the depth that a person with depth reads is not theirs alone; the root's comes last."""
+    crowd, K, known = crowd_of(c, people), len(c.parents), np.asarray(has_depth, bool)
+    mixed = np.zeros((len(known), K + 1), bool)
+    roots = {person.p: Link(person.p, clamp(c, person.r), None, np.zeros(2), person.area) for person in crowd}
+    for person in crowd:
+        others = [other for other in crowd if other.p != person.p and (known[other.p] or c.overlap != "mean")]
+        for k in range(K):
+            links = [link_of(c, other, k) for other in others]
+            cell = read_cell(c, person, k)
+            mixed[person.p, k] = known[person.p] and any(link and covers(c, link, cell) for link in links)
+        cell = nearest(clamp(c, person.r))
+        mixed[person.p, K] = known[person.p] and any(covers(c, roots[other.p], cell) for other in others)
+    return mixed

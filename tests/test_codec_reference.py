@@ -89,7 +89,10 @@ def test_reads_equal_reference(case: Case) -> None:
     crowd = naive.crowd_of(c, rows(people))
     assert np.flatnonzero(reads.drawn).tolist() == [person.p for person in crowd]
     np.testing.assert_allclose(reads.roots[reads.drawn], np.reshape([p.r for p in crowd], (-1, 2)), atol=1e-9)
+    z_roots = [people.joints[p.p, naive.root_joints(c, p.labelled), 2:].mean(0).sum() for p in crowd]
+    np.testing.assert_allclose(reads.z_roots[reads.drawn], z_roots, rtol=1e-6)
     direct, on_path = naive.collisions(c, rows(people))
+    mixed = naive.mixed_depths(c, rows(people), people.has_depth)
     for person in crowd:
         for k in range(len(c.parents)):
             assert reads.supervised[person.p, k] == (naive.link_of(c, person, k) is not None)
@@ -98,7 +101,10 @@ def test_reads_equal_reference(case: Case) -> None:
             if person.labelled[k]:
                 assert reads.direct[person.p, k] == direct[person.p, k]
                 assert reads.path[person.p, k] == (on_path[person.p, k] or dropped)
+                assert reads.mixed[person.p, k] == mixed[person.p, k]
+        assert spec.dims == 2 or reads.mixed[person.p, -1] == mixed[person.p, -1]
     assert not np.array([reads.supervised, reads.read, reads.direct, reads.path])[:, ~reads.drawn].any()
+    assert not reads.mixed[~reads.drawn | ~people.has_depth].any()
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from spmcli.options import Settings, flipping, talking
-from spmcli.output import print_json, print_pairs, print_table, progress
+from spmcli.output import pose3d_table, print_json, print_pairs, print_table, progress
 
 PATH = click.Path(path_type=Path)
 
@@ -34,7 +34,10 @@ def command(
     flip: bool,
     **decode: float | None,
 ) -> None:
-    """Score the network of CHECKPOINT on a store: COCO AP by pycocotools and PCK, beside the targets' own ceiling."""
+    """Score the network of CHECKPOINT on a store: COCO AP by pycocotools and PCK, beside the targets' own ceiling.
+
+    On a store in 3D also the errors in the camera's frame: MPJPE, PA-MPJPE, root, 3D-PCK at 150 mm and AUC.
+    """
     from spmdata.store.reader import open_store
     from spmtrain.evaluate import evaluate
     from spmtrain.predict import Predictor
@@ -54,3 +57,6 @@ def command(
         ("", *result.scores._fields, "PCK@.1"),
         [(name, *(f"{100 * value:.1f}" if value >= 0 else "-" for value in values)) for name, *values in rows],
     )
+    if result.pose3d is not None and result.ceiling_pose3d is not None:
+        click.echo()
+        print_table(*pose3d_table({"network": result.pose3d, "ceiling": result.ceiling_pose3d}))

@@ -127,16 +127,18 @@ def open_with_spec(name: str, file: Path | None, changes: Mapping[str, Any], **w
     # People are drawn at the size that the network sees.
     size_hw = _spec(file, changes, COCO17).input_hw if name == "synthetic" else None
     source = open_source(name, size_hw=size_hw, **where)
-    return source, _spec(file, changes, source.skeleton)
+    axes = source[0].people.joints.shape[-1] if len(source) else 2
+    return source, _spec(file, changes, source.skeleton, axes)
 
 
-def _spec(file: Path | None, changes: Mapping[str, Any], skeleton: Skeleton) -> TargetSpec:
+def _spec(file: Path | None, changes: Mapping[str, Any], skeleton: Skeleton, dims: int = 2) -> TargetSpec:
+    """Return the conventions; joints have ``dims`` axes where nothing else is said."""
     from spmdata.spec import TargetSpec
     from spmdata.spec_file import read_spec
 
     if file is not None:
-        return read_spec(file, skeleton, **changes)
-    values = {"preset": "paper", **changes}
+        return read_spec(file, skeleton, dims, **changes)
+    values = {"preset": "paper", "dims": dims, **changes}
     return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
 
 

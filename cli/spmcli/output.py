@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from spmcli.options import Settings
+
+if TYPE_CHECKING:
+    from spmdata.metrics.pose3d import Pose3dScores
 
 
 def print_json(value: Any) -> None:
@@ -32,6 +35,18 @@ def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         click.echo(f"{name.ljust(width)}  {value}")
+
+
+def pose3d_table(scores: Mapping[str, Pose3dScores]) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Return header and rows of 3D scores by name: lengths in mm, shares in %; "-" where there is nothing to say."""
+    header = ("", "people", "matched", "false", "MPJPE mm", "PA-MPJPE mm", "root mm", "PCK150", "AUC",
+              "PCK150 matched", "AUC matched")  # fmt: skip
+    rows = []
+    for name, (people, matched, false, *values) in scores.items():
+        lengths = [f"{value:.2f}" if value >= 0 else "-" for value in values[:3]]
+        shares = [f"{100 * value:.1f}" if value >= 0 else "-" for value in values[3:]]
+        rows.append((name, f"{people:,}", f"{matched:,}", f"{false:,}", *lengths, *shares))
+    return header, list(rows)
 
 
 def note(settings: Settings, text: str) -> None:

@@ -13,6 +13,7 @@ from spmcli.options import Settings, flipping, talking
 from spmcli.output import note, print_json, print_pairs, progress
 
 if TYPE_CHECKING:
+    from spmdata.geometry import Camera
     from spmdata.people import People
 
 PATH = click.Path(path_type=Path)
@@ -26,6 +27,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 @click.option("--draw", type=PATH, help="Folder for the images with the people drawn in.")
 @click.option("--min-score", type=float, help="Least score of a person.  [default: the checkpoint's threshold]")
 @click.option("--max-people", type=int, help="Most people an image.  [default: the checkpoint's]")
+@click.option(
+    "--focal",
+    type=click.FloatRange(0, min_open=True),
+    help="3D: focal length of the images, px; their middle is taken as the principal point.  "
+    "[default: unknown: depth from the root alone]",
+)
 @flipping
 @click.option("--batch", type=int, default=8, show_default=True, help="Images at once.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -40,21 +47,26 @@ def command(
     draw: Path | None,
     min_score: float | None,
     max_people: int | None,
+    focal: float | None,
     batch: int,
     device: str,
     flip: bool,
 ) -> None:
     """Find the people in images with the network of CHECKPOINT; PATHS are images or folders of images.
 
-    Writes COCO's results format: image_id is the number that the file is named by, else its name.
+    Writes COCO's results format: image_id is the number that the file is named by, else its name. A network in 3D adds
+    z_cm, from each person's root; and, given --focal, keypoints_cm: x, y, z of every joint in the camera's frame.
     """
     from spmdata.draw import draw_people
-    from spmdata.errors import ImageError
+    from spmdata.errors import ImageError, SpecError
+    from spmdata.geometry import Camera
     from spmdata.images import decode_image, read_bytes, write_image
     from spmtrain.predict import Predictor
 
     decode = {"threshold": min_score, "max_people": max_people}
     predictor = Predictor(checkpoint, device, flip=flip, **{name: v for name, v in decode.items() if v is not None})
+    if focal is not None and predictor.spec.dims == 2:
+        raise SpecError(f"{checkpoint} was trained in 2D and knows no depth: leave --focal out")
     files = _images_below(paths)
     results: list[dict[str, Any]] = []
     bad = 0
@@ -68,8 +80,11 @@ def command(
                 except ImageError as error:
                     note(settings, f"{file}: {error}")
                     bad += 1
-            for file, pixels, people in zip(names, images, predictor(images), strict=True):
-                results += _coco_results(file, people)
+            sizes = [(pixels.shape[0], pixels.shape[1]) for pixels in images]
+            cameras = [None if focal is None else Camera.simple(focal, size_hw) for size_hw in sizes]
+            found = predictor(images, cameras)
+            for file, pixels, people, camera in zip(names, images, found, cameras, strict=True):
+                results += _coco_results(file, people, camera)
                 if draw is not None:
                     draw.mkdir(parents=True, exist_ok=True)
                     write_image(draw / f"{file.stem}.jpg", draw_people(pixels, people, predictor.spec.skeleton))
@@ -97,10 +112,10 @@ def _images_below(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _coco_results(file: Path, people: People) -> list[dict[str, Any]]:
-    """Return one entry a person, in original px, in the form that COCO's evaluation reads."""
+def _coco_results(file: Path, people: People, camera: Camera | None) -> list[dict[str, Any]]:
+    """Return one entry a person, in original px, in the form that COCO's evaluation reads; in 3D with depths in cm."""
     image_id: int | str = int(file.stem) if file.stem.isdecimal() else file.name
-    return [
+    results: list[dict[str, Any]] = [
         {
             "image_id": image_id,
             "category_id": 1,
@@ -109,3 +124,10 @@ def _coco_results(file: Path, people: People) -> list[dict[str, Any]]:
         }
         for p in range(len(people))
     ]
+    if people.joints.shape[2] == 3:
+        for p, result in enumerate(results):
+            if camera is None:
+                result["z_cm"] = people.joints[p, :, 2].round(2).tolist()
+            elif people.has_depth[p]:
+                result["keypoints_cm"] = people.in_camera(camera)[p].round(2).ravel().tolist()
+    return results

@@ -58,6 +58,8 @@ def command(
             advance(log.step, resolved.steps)
             if log.step == 1 or log.step % max(1, resolved.steps // 20) == 0:
                 terms = f"root {sum(log.root):9.4f}  offsets {sum(log.offsets):9.4f}"
+                if any(log.root_depth):
+                    terms += f"  z {sum(log.offsets_z):7.4f}  root depth {sum(log.root_depth):7.4f}"
                 rate = f"{resolved.batch / log.step_s:6.1f} rows/s"
                 plain_note(settings, f"step {log.step:5d}  loss {log.total:9.4f}  {terms}  {rate}")
 
@@ -77,4 +79,7 @@ def command(
     if result.evaluation:
         scores, ceiling = result.evaluation.scores, result.evaluation.ceiling
         lines.append(("AP", f"{100 * scores.AP:.1f} (AP50 {100 * scores.AP50:.1f}), ceiling {100 * ceiling.AP:.1f}"))
+        if deep := result.evaluation.pose3d:
+            lines.append(("3D", f"MPJPE {deep.MPJPE:.0f} mm and root {deep.root:.0f} mm of {deep.matched:,} matched of "
+                                f"{deep.people:,} people, PCK150 {100 * deep.PCK150:.1f} of all"))  # fmt: skip
     print_pairs(lines)

@@ -96,7 +96,7 @@ def command(
 
     The pick is the cheapest, in bytes a row, within 0.1 AP of the best; of settings as cheap, to 1 %, the one that
     changes fewest conventions. What --input or --stride sets is not swept. A
-    ceiling says what targets lose, not how hard they are to learn.
+    ceiling says what targets lose, not how hard they are to learn. Of people in 3D x and y alone are compared.
     """
     from spmdata.spec_file import write_spec
     from spmdata.tune.search import tune_spec

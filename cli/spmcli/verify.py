@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from spmcli.options import PATH, Settings, given, one_store_here, talking
-from spmcli.output import note, print_json, print_pairs, print_table, progress
+from spmcli.output import note, pose3d_table, print_json, print_pairs, print_table, progress
 
 if TYPE_CHECKING:
     from spmdata.prepare.repair import Repair
     from spmdata.roundtrip.tally import ErrorLine
-    from spmdata.verify.report import Report
+    from spmdata.verify.report import DepthReport, Report
 
 
 @click.command("verify-targets")
@@ -108,6 +108,8 @@ def _print(report: Report) -> None:
     click.echo("\nAP ceiling (OKS, original px)")
     names = report.ceiling._fields
     print_table(names, [[f"{100 * value:.2f}" if value >= 0 else "-" for value in report.ceiling]])
+    if report.depth is not None:
+        _print_depth(report.depth)
     for damage in report.damage[:20]:
         click.echo(f"DAMAGED: {damage.text}")
     click.echo(f"\n{'ok' if report.ok else 'FAILED'}: {_verdict(report)}")
@@ -130,6 +132,32 @@ def _print_errors(lines: Sequence[ErrorLine]) -> None:
     )
 
 
+def _print_depth(depth: DepthReport) -> None:
+    """Print what is known of depth: the same errors in the camera's frame."""
+    click.echo("\ndepth")
+    print_pairs(
+        [
+            ("people", f"{depth.people:,} with depth, {depth.lost:,} come back without"),
+            ("mixed", f"{depth.mixed:.2%} of their joints' depths and {depth.roots_mixed:.2%} of their roots' are read "
+                      "where another person's may be mixed in"),
+        ]
+    )  # fmt: skip
+    for title, lines in (("level", depth.by_level), ("joint", depth.by_joint)):
+        click.echo(f"\nround trip by {title}, cm in the camera's frame")
+        print_table(
+            ("", "joints", "mixed", "mean", "99 %", "max outside collisions"),
+            [
+                (e.name, f"{e.joints:,}", f"{e.mixed:.2%}", f"{e.mean_cm:.4f}", f"{e.p99_cm:.4f}",
+                 f"{e.clear_max_cm:.6f}")
+                for e in lines
+            ],
+        )  # fmt: skip
+    click.echo("\n3D ceiling (camera's frame; lengths in mm, shares in %)")
+    print_table(*pose3d_table({"perfect maps": depth.ceiling}))
+
+
 def _verdict(report: Report) -> str:
     errors = f"{report.beyond_bound:,} joints outside collisions pass the bound of {report.bound_px:.6f} px"
+    if report.depth is not None:
+        errors += f", {report.depth.beyond_bound:,} that of {report.depth.bound_cm:.6f} cm"
     return f"{errors}; {len(report.damage):,} damaged files or rows"

@@ -147,15 +147,15 @@ class Codec:
         """Return the people of one image's maps, best first; see `decode_batch`."""
         return self.decode_batch(targets.at(None), None if camera is None else [camera])[0]
 
-    def decode_batch(self, targets: Targets, cameras: Sequence[Camera] | None = None) -> list[People]:
+    def decode_batch(self, targets: Targets, cameras: Sequence[Camera | None] | None = None) -> list[People]:
         """Return the people of N images' maps, in input px, best first.
 
         Parameters
         ----------
         targets : Targets
             With a leading (N,); any float dtype. Read are root_heatmap, offsets, root_depth in 3D, count when known.
-        cameras : sequence of Camera, optional
-            Of the inputs; needed when the spec has 3 dims.
+        cameras : sequence of Camera or None, optional
+            Of the inputs; needed when the spec has 3 dims. None stands for an image whose people have no depth.
 
         Returns
         -------
@@ -171,13 +171,13 @@ class Codec:
         return [people for people, _ in self.decode_with_cells(targets, cameras)]
 
     def decode_with_cells(
-        self, targets: Targets, cameras: Sequence[Camera] | None = None
+        self, targets: Targets, cameras: Sequence[Camera | None] | None = None
     ) -> list[tuple[People, NDArray[np.int64]]]:
         """Return what `decode_batch` does, each with its peaks' cells (P, 2) as (u, v)."""
         found = self.decode_tables(targets, cameras)
         return [(found.people(i), found.cells[i, :p]) for i, p in enumerate(found.number.tolist())]
 
-    def decode_tables(self, targets: Targets, cameras: Sequence[Camera] | None = None) -> Decoded:
+    def decode_tables(self, targets: Targets, cameras: Sequence[Camera | None] | None = None) -> Decoded:
         """Return what `decode_batch` does as padded tables: no object a person or an image, for whole data sets."""
         n, k, most, dims = len(targets.root_heatmap), len(self.spec.skeleton), self.spec.max_people, self.spec.dims
         self._check_targets(targets, n)
@@ -216,16 +216,12 @@ class Codec:
         SpecError
             The people do not fit the spec.
         """
-        p, k = people.visible.shape
-        rows = self._rows([replace(people, has_depth=np.zeros(p, np.bool_))], None)  # depth moves no read
-        out = Reads(
-            *(np.empty((p, 2), np.float64), np.empty(p, np.bool_), np.empty((p, k), np.bool_)),
-            np.zeros((p, k, 2), np.int64),
-            *(np.empty((p, k), np.bool_) for _ in range(3)),
-        )
+        rows = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
+        out = Reads.empty(*people.visible.shape)
+        has_depth = people.has_depth.copy()  # for read-only arrays kernels would be compiled once more
         batch.collide_row(
-            rows, 0, self._tree, self._rules, *self.spec.map_hw, slack_cell,
-            out.roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path,
+            rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, out.roots, out.z_roots,
+            out.drawn, out.supervised, out.cells, out.read, out.direct, out.path, out.mixed,
         )  # fmt: skip
         return out
 

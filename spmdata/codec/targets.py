@@ -42,17 +42,32 @@ class Targets(NamedTuple):
 class Reads(NamedTuple):
     """What a perfect walk through the encoded people meets.
 
-    ``roots`` (P, 2) in cells; ``drawn`` (P,): in the targets at all; ``supervised`` (P, K): this
-    joint's map carries a vector of the person; ``cells`` (P, K, 2): where each
-    joint's map is read, as (u, v); ``read`` (P, K): this joint's map is read on the
-    way to a labelled joint; ``direct`` (P, K): that read hits a cell that another person covers for the joint;
-    ``path`` (P, K): it or a read before it does, or the joint was dropped.
+    ``roots`` (P, 2) in cells; ``z_roots`` (P,) in cm, 0 in 2D; ``drawn`` (P,): in the targets at all; ``supervised``
+    (P, K): this joint's map carries a vector of the person; ``cells`` (P, K, 2): where each joint's map is read, as
+    (u, v); ``read`` (P, K): this joint's map is read on the way to a labelled joint; ``direct`` (P, K): that read hits
+    a cell that another person covers for the joint; ``path`` (P, K): it or a read before it does, or the joint was
+    dropped; ``mixed`` (P, K + 1), of people with depth: the depth read there, at last the root's own, is not this
+    person's alone.
     """
 
     roots: NDArray[np.float64]
+    z_roots: NDArray[np.float64]
     drawn: NDArray[np.bool_]
     supervised: NDArray[np.bool_]
     cells: NDArray[np.int64]
     read: NDArray[np.bool_]
     direct: NDArray[np.bool_]
     path: NDArray[np.bool_]
+    mixed: NDArray[np.bool_]
+
+    @staticmethod
+    def empty(people: int, joints: int) -> Reads:
+        """Return room for the reads of so many people, filled by `Codec.reads`."""
+        return Reads(
+            roots=np.empty((people, 2), np.float64),
+            z_roots=np.empty(people, np.float64),
+            drawn=np.empty(people, np.bool_),
+            cells=np.zeros((people, joints, 2), np.int64),
+            mixed=np.empty((people, joints + 1), np.bool_),
+            **{name: np.empty((people, joints), np.bool_) for name in ("supervised", "read", "direct", "path")},
+        )

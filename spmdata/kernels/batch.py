@@ -174,25 +174,29 @@ def decode_rows(
 def collide_row(
     people: Rows,
     n: int,
+    has_depth: NDArray[np.bool_],
     tree: Tree,
     rules: Rules,
     height: int,
     width: int,
     slack: float,
     roots: NDArray[np.float64],
+    z_roots: NDArray[np.float64],
     drawn: NDArray[np.bool_],
     supervised: NDArray[np.bool_],
     cells: NDArray[np.int64],
     read: NDArray[np.bool_],
     direct: NDArray[np.bool_],
     path: NDArray[np.bool_],
+    mixed: NDArray[np.bool_],
 ) -> None:
-    """Fill roots (P, 2) in cells, drawn (P,), supervised (P, K), and what `collide` fills, for row n."""
+    """Fill roots (P, 2) in cells, z_roots (P,), drawn (P,), supervised (P, K), and what `collide` fills, for row n."""
     links = new_links(people.joints.shape[1], people.joints.shape[2])
     place_roots(people, n, tree, rules, height, width, links)
     resolve(people, n, tree, rules, height, width, links)
     for p in range(len(roots)):  # whole arrays at once would compile what says that they do not fit, 2 s
-        roots[p, 0], roots[p, 1], drawn[p] = links.roots[p, 0], links.roots[p, 1], links.drawn[p]
+        roots[p, 0], roots[p, 1], z_roots[p] = links.roots[p]
+        drawn[p] = links.drawn[p]
         for k in range(supervised.shape[1]):
             supervised[p, k] = links.modes[p, k] != NOTHING
-    collide(people.visible[n], links, tree, rules, height, width, slack, cells, read, direct, path)
+    collide(people.visible[n], has_depth, links, tree, rules, height, width, slack, cells, read, direct, path, mixed)

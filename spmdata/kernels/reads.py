@@ -12,13 +12,46 @@ from numpy.typing import NDArray
 
 from spmdata.kernels.discs import covers
 from spmdata.kernels.jit import jit
-from spmdata.kernels.rules import NOTHING, TOWARDS, Rules
+from spmdata.kernels.rules import MEAN, NOTHING, TOWARDS, Rules
 from spmdata.kernels.tables import Links, Tree
+
+
+@jit
+def meet(
+    p: int,
+    k: int,
+    x: float,
+    y: float,
+    slack: float,
+    links: Links,
+    has_depth: NDArray[np.bool_],
+    rules: Rules,
+    height: int,
+    width: int,
+) -> tuple[bool, bool, bool]:
+    """Return whether the cells that p may read of k from (x, y) are others' too, their depths', and not all p's own.
+
+    Half-way between two cells the walk may read either: all that lie within the slack must be this person's.
+    """
+    shared, mixed, outside = False, False, False
+    for i_u in range(2):
+        u = min(max(math.floor(x + (2 * i_u - 1) * slack + 0.5), 0), width - 1)
+        for i_v in range(2):
+            v = min(max(math.floor(y + (2 * i_v - 1) * slack + 0.5), 0), height - 1)
+            for q in range(len(has_depth)):
+                if links.modes[q, k] != NOTHING:
+                    covered = covers(links.anchors[q, k, 0], links.anchors[q, k, 1], u, v, rules)
+                    outside |= not covered and q == p
+                    if covered and q != p:
+                        shared = True
+                        mixed |= has_depth[p] and (has_depth[q] or rules.overlap != MEAN)
+    return shared, mixed, outside
 
 
 @jit
 def collide(
     visible: NDArray[np.uint8],
+    has_depth: NDArray[np.bool_],
     links: Links,
     tree: Tree,
     rules: Rules,
@@ -29,17 +62,19 @@ def collide(
     read: NDArray[np.bool_],
     direct: NDArray[np.bool_],
     path: NDArray[np.bool_],
+    mixed: NDArray[np.bool_],
 ) -> None:
-    """Fill cells (P, K, 2) as (u, v), and read, direct and path, (P, K) bool each.
+    """Fill cells (P, K, 2) as (u, v), read, direct and path, (P, K) bool each, and mixed (P, K + 1).
 
     ``read``: the walk reads this joint's map on its way to a labelled joint; ``cells``: there. ``direct``: another
     person covers a cell for that joint that the walk may read when the point it stands on is off by ``slack`` cells.
-    ``path``: this read or one before it collides, or the joint was dropped.
+    ``path``: this read or one before it collides, or the joint was dropped. ``mixed``, of people with depth:
+    another one with depth covers such a cell, or just another one where he alone may own it; the last is root_depth's.
     """
-    parents, order, modes, anchors = tree.parents, tree.order, links.modes, links.anchors
+    parents, order, modes = tree.parents, tree.order, links.modes
     stand = np.empty((len(parents), 2), np.float64)
     for p in range(len(visible)):
-        read[p], direct[p], path[p] = False, False, False
+        read[p], direct[p], path[p], mixed[p] = False, False, False, False
         if not links.drawn[p]:
             continue
         for i in range(len(order) - 1, -1, -1):
@@ -61,15 +96,9 @@ def collide(
             stand[k, 0], stand[k, 1] = x, y  # an absent joint's map is zero here: the walk stays on the cell
             if modes[p, k] == TOWARDS:
                 stand[k, 0], stand[k, 1] = links.tips[p, k, 0], links.tips[p, k, 1]
-            lost = visible[p, k] > 0 and modes[p, k] == NOTHING
-            # Half-way between two cells the walk may read either: all that lie within the slack must be this person's.
-            for i_u in range(2):
-                u = min(max(math.floor(x + (2 * i_u - 1) * slack + 0.5), 0), width - 1)
-                for i_v in range(2):
-                    v = min(max(math.floor(y + (2 * i_v - 1) * slack + 0.5), 0), height - 1)
-                    for q in range(len(visible)):
-                        if modes[q, k] != NOTHING:
-                            covered = covers(anchors[q, k, 0], anchors[q, k, 1], u, v, rules)
-                            direct[p, k] |= covered and q != p
-                            lost |= not covered and q == p
+            direct[p, k], mixed[p, k], outside = meet(p, k, x, y, slack, links, has_depth, rules, height, width)
+            lost = outside or (visible[p, k] > 0 and modes[p, k] == NOTHING)
             path[p, k] = direct[p, k] or lost or (a >= 0 and path[p, a])
+        x, y, _ = links.roots[p]
+        k = len(parents)
+        mixed[p, k] = meet(p, k, x, y, slack, links, has_depth, rules, height, width)[1]

@@ -17,9 +17,7 @@ from typing import Any
 
 from spmdata.codec import Codec
 from spmdata.errors import StoreError
-from spmdata.prepare.plan import Estimate, Plan
-from spmdata.prepare.run import _task
-from spmdata.prepare.task import write_task
+from spmdata.prepare.task import shard_task, write_task
 from spmdata.sources.base import Source
 from spmdata.sources.registry import open_source
 from spmdata.store.check import Damage, check_store
@@ -101,8 +99,7 @@ def repair_store(
         shards = sorted({d.shard for d in damage if d.shard is not None})
         if shards:
             where = {"annotations": annotations, "images": images, "root": root}
-            plan = Plan(path, layout, source_of(layout, **where), Estimate(0, 0.0, 0))
-            _mend(plan, shards, threads, on_shard)
+            _mend(path, layout, source_of(layout, **where), shards, threads, on_shard)
         if damage:
             _make_folders(form, map(form.file, form.metadata_names(layout)))
             finalise(path, layout)
@@ -164,14 +161,16 @@ def _layout(form: Form) -> StoreSpec:
     return layout
 
 
-def _mend(plan: Plan, shards: list[int], threads: int | None, on_shard: OnShard | None) -> None:
-    form, refused = form_of(plan.path), list[str]()
-    if plan.layout.maps:
-        Codec(plan.layout.spec).warm_up(decode=False)
+def _mend(
+    path: Path, layout: StoreSpec, source: Source, shards: list[int], threads: int | None, on_shard: OnShard | None
+) -> None:
+    form, refused = form_of(path), list[str]()
+    if layout.maps:
+        Codec(layout.spec).warm_up(decode=False)
     for shard in shards:
-        _make_folders(form, [Ledger(plan.path).file(shard), *form.shard_files(plan.layout, shard).values()])
+        _make_folders(form, [Ledger(path).file(shard), *form.shard_files(layout, shard).values()])
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
-        for done, text in enumerate(pool.map(lambda shard: _mend_shard(plan, shard), shards)):
+        for done, text in enumerate(pool.map(lambda shard: _mend_shard(path, layout, source, shard), shards)):
             refused += [text] if text else []
             if on_shard:
                 on_shard(done + 1, len(shards))
@@ -179,17 +178,17 @@ def _mend(plan: Plan, shards: list[int], threads: int | None, on_shard: OnShard 
         raise StoreError(f"{len(refused)} of {len(shards)} damaged shards could not be mended: {'; '.join(refused)}")
 
 
-def _mend_shard(plan: Plan, shard: int) -> str:
+def _mend_shard(path: Path, layout: StoreSpec, source: Source, shard: int) -> str:
     """Write a shard as it was; return why it would come out otherwise, else nothing."""
-    ledger = Ledger(plan.path)
+    ledger, form = Ledger(path), form_of(path)
     with tempfile.TemporaryDirectory(prefix="spm-repair-") as folder:
-        beside = Path(folder, f"data{'.zarr' if form_of(plan.path).home == plan.path else '.h5'}")
-        form_of(beside).create(plan.layout)
-        record = write_task(_task(Plan(beside, plan.layout, plan.source, plan.estimate), shard, False))
+        beside = Path(folder, f"data{'.zarr' if form.home == path else '.h5'}")
+        form_of(beside).create(layout)
+        record = write_task(shard_task(beside, layout, source, shard))
         digest = sha256(Ledger(beside).file(shard))
-    wanted = _record_sha256(form_of(plan.path), plan.layout, shard)
+    wanted = _record_sha256(form, layout, shard)
     if wanted is None or digest == wanted:
-        write_task(_task(plan, shard, False))
+        write_task(shard_task(path, layout, source, shard))
         return ""
     return (
         f"shard {shard} would not come out as it was written ({_difference(ledger, record)}) and was left alone; "

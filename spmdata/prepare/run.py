@@ -21,7 +21,7 @@ from dask.callbacks import Callback
 from spmdata.codec import Codec
 from spmdata.errors import SpecError, SpmError
 from spmdata.prepare.plan import Plan
-from spmdata.prepare.task import Rows, ShardTask, write_task
+from spmdata.prepare.task import ShardTask, shard_task, write_task
 from spmdata.store.ledger import ShardRecord, Totals
 from spmdata.store.lock import StoreLock
 from spmdata.store.writer import finalise, open_or_create
@@ -102,7 +102,11 @@ def prepare_store(
     with StoreLock(plan.path, take_over=take_over) as lock:
         done = open_or_create(plan.path, plan.layout, force=force)
         before, total = len(done), plan.layout.n_shards
-        tasks = [_task(plan, shard, strict) for shard in range(total) if shard not in done]
+        tasks = [
+            shard_task(plan.path, plan.layout, plan.source, shard, strict)
+            for shard in range(total)
+            if shard not in done
+        ]
         if tasks and plan.layout.maps:
             # Compiled once here: many cold processes would race for the cache.
             Codec(plan.layout.spec).warm_up(decode=False)
@@ -116,13 +120,6 @@ def prepare_store(
         totals = finalise(plan.path, plan.layout)
     notes = (lock.message,) if lock.message else ()
     return Summary(totals, before, len(tasks), time.perf_counter() - start, notes)
-
-
-def _task(plan: Plan, shard: int, strict: bool) -> ShardTask:
-    rows, views = plan.layout.rows_of(shard), plan.layout.views
-    samples = Rows(plan.source, range(rows.start // views, -(-rows.stop // views)))
-    images = plan.source.image_reader if plan.layout.images else None
-    return ShardTask(str(plan.path.absolute()), plan.layout, shard, samples, images, strict)
 
 
 def _runner(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from spmdata.codec import Codec
 from spmdata.errors import ImageError, ImageSizeError
-from spmdata.geometry import Affine
+from spmdata.geometry import Affine, Camera
 from spmdata.images import fit_views
 from spmdata.padded import PeopleBatch, move_people, pad_people
 from spmdata.people import People, Sample
@@ -82,6 +83,15 @@ class ShardTask:
     strict: bool = False
 
 
+def shard_task(path: str | Path, layout: StoreSpec, source: Source, shard: int, strict: bool = False) -> ShardTask:
+    """Return the task that writes one shard of the store at ``path`` from the source of its rows."""
+    rows, views = layout.rows_of(shard), layout.views
+    samples = Rows(source, range(rows.start // views, -(-rows.stop // views)))
+    return ShardTask(
+        str(Path(path).absolute()), layout, shard, samples, source.image_reader if layout.images else None, strict
+    )
+
+
 @dataclass(frozen=True)
 class _Row:
     """A view of a sample on its way into the store: its image, or the reason it has none."""
@@ -92,6 +102,11 @@ class _Row:
     image: bytes
     status: RowStatus
     reason: str
+
+    @property
+    def camera(self) -> Camera | None:
+        """The camera of the input."""
+        return None if self.sample.camera is None else self.sample.camera.transform(self.affine)
 
 
 def write_task(task: ShardTask, encoding: AbstractContextManager[Any] | None = None) -> ShardRecord:
@@ -135,7 +150,7 @@ def put_shard(writer: ShardWriter, task: ShardTask) -> tuple[Sequence[_Row], Peo
         writer.put_table("image_crc32c", np.array(crc, np.uint32))
     if layout.maps:
         ok = np.flatnonzero([row.status == RowStatus.OK for row in rows])
-        _put_maps(writer, Codec(spec), people, ok)
+        _put_maps(writer, Codec(spec), people, [row.camera for row in rows], ok)
     for name, table in (people.tables() | _provenance(rows)).items():
         writer.put_table(name, table)
     return rows, people
@@ -183,12 +198,14 @@ def _status(error: ImageError) -> RowStatus:
     return RowStatus.IMAGE_SIZE if isinstance(error, ImageSizeError) else RowStatus.IMAGE_UNREADABLE
 
 
-def _put_maps(writer: ShardWriter, codec: Codec, people: PeopleBatch, ok: NDArray[np.intp]) -> None:
+def _put_maps(
+    writer: ShardWriter, codec: Codec, people: PeopleBatch, cameras: Sequence[Camera | None], ok: NDArray[np.intp]
+) -> None:
     """Encode the rows that are there, a few at a time into kept buffers, and compress each."""
     kept = codec.empty_targets(BATCH_ROWS)
     for at in range(0, len(ok), BATCH_ROWS):
         rows = ok[at : at + BATCH_ROWS]
-        targets = codec.encode_batch(people.select(rows), kept.at(slice(len(rows))))
+        targets = codec.encode_batch(people.select(rows), kept.at(slice(len(rows))), [cameras[i] for i in rows])
         for name, maps in targets._asdict().items():
             if maps is not None:
                 for row, value in zip(rows.tolist(), maps, strict=True):
@@ -200,7 +217,7 @@ def _provenance(rows: Sequence[_Row]) -> dict[str, Any]:
     samples = [row.sample for row in rows]
     return {
         "row/affine": np.stack([row.affine.matrix for row in rows]),
-        "row/camera": np.zeros((len(rows), 14)),
+        "row/camera": np.stack([np.zeros(14) if row.camera is None else row.camera.intrinsics for row in rows]),
         "row/image_id": [sample.id for sample in samples],
         "row/meta": [sample.meta for sample in samples],
         "row/path": [sample.path for sample in samples],

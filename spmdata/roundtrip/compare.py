@@ -1,6 +1,6 @@
 """One row: its people against what its maps decode to.
 
-Letters: P people, K joints. Errors in input px.
+Letters: P people, K joints. Errors in input px, in 3D in cm besides.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.codec import Codec, Targets
-from spmdata.geometry import Affine, nearest_cell, px_to_cell
+from spmdata.geometry import Affine, Camera, nearest_cell
 from spmdata.people import People
-from spmdata.spec import TargetSpec
-
-#: A point this near the border of two cells may be read on either side (cells).
-HALF_WAY_CELL = 2.5e-5
+from spmdata.roundtrip.bounds import bounds, slack_of
+from spmdata.roundtrip.depth import DepthComparison, compare_depth
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class RowComparison:
         What rounding allows where nothing collides.
     clear : (n,) bool
         Nothing collided on the way to this joint.
+    depth : DepthComparison or None
+        In 3D: what happened to depth.
     """
 
     truth: People
@@ -64,9 +64,12 @@ class RowComparison:
     image_error_px: NDArray[np.float64]
     bound_px: NDArray[np.float64]
     clear: NDArray[np.bool_]
+    depth: DepthComparison | None
 
 
-def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> RowComparison:
+def compare_row(
+    codec: Codec, people: People, maps: Targets, affine: Affine, camera: Camera | None = None
+) -> RowComparison:
     """Decode one row's maps and compare them with its people.
 
     Parameters
@@ -79,9 +82,11 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
         Theirs, without a batch axis.
     affine : Affine
         From original to input px.
+    camera : Camera, optional
+        Of the input; in 3D needed where somebody has depth.
     """
-    found, cells = codec.decode_with_cells(maps.at(None))[0]
-    slack_cell = _slack_cell(codec, people)
+    found, cells = codec.decode_with_cells(maps.at(None), [camera])[0]
+    slack_cell = slack_of(codec, people)
     reads = codec.reads(people, slack_cell)
     wanted = ~people.regions
     decoded_of = _match(reads.roots, reads.drawn, cells, slack_cell)
@@ -90,6 +95,7 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
     p, k = np.nonzero(people.labelled & (decoded_of >= 0)[:, None] & reads.read)
     back = affine.inverse()
     truth, returned = people.transform(back), found.transform(back)
+    allowed = bounds(codec.spec, people, reads, slack_cell, 1.0 if camera is None else camera.f_px)
     return RowComparison(
         truth=truth,
         found=returned,
@@ -103,15 +109,19 @@ def compare_row(codec: Codec, people: People, maps: Targets, affine: Affine) -> 
         reads=reads.read.sum(0),
         collided=reads.direct.sum(0),
         joint=k,
-        error_px=_distance(found.joints[decoded_of[p], k], people.joints[p, k]),
-        image_error_px=_distance(returned.joints[decoded_of[p], k], truth.joints[p, k]),
-        bound_px=_bounds_px(codec, people, reads.roots, slack_cell)[p, k],
+        error_px=_distance_px(found.joints[decoded_of[p], k], people.joints[p, k]),
+        image_error_px=_distance_px(returned.joints[decoded_of[p], k], truth.joints[p, k]),
+        bound_px=np.linalg.norm(allowed[p, k, :2], axis=-1),
         clear=~reads.path[p, k],
+        depth=None
+        if codec.spec.dims == 2
+        else compare_depth(people, found, decoded_of, reads, allowed, affine, camera),
     )
 
 
-def _distance(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(np.linalg.norm(points.astype(np.float64) - others.astype(np.float64), axis=-1), np.float64)
+def _distance_px(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    off = points[:, :2].astype(np.float64) - others[:, :2].astype(np.float64)
+    return np.asarray(np.linalg.norm(off, axis=-1), np.float64)
 
 
 def _crowded_roots(roots: NDArray[np.float64], nms: int) -> int:
@@ -134,49 +144,3 @@ def _match(
         if len(off) and off.min() <= 0.5 + slack_cell:
             decoded[np.argmin(off)] = i
     return decoded
-
-
-def _slack_cell(codec: Codec, people: People) -> float:
-    """Return how far rounding moves a point of the walk, or the peak of a Gaussian, at most, in cells."""
-    spec = codec.spec
-    points, there = people.joints[..., :2], people.labelled
-    if spec.root == "bbox":  # whose centre need not lie among the joints
-        centre = people.bbox_xywh[:, :2] + people.bbox_xywh[:, 2:] / 2
-        points = np.concatenate([points, centre[:, None]], axis=1)
-        there = np.concatenate([there, np.ones((len(there), 1), np.bool_)], axis=1)
-    there = there[..., None]
-    extent_px = points.max(1, where=there, initial=-np.inf) - points.min(1, where=there, initial=np.inf)
-    step = _half_step_cell(spec, np.asarray(extent_px.max(initial=0)) / spec.stride + 1)
-    # A root e beyond half-way is nearer to the next cell by 2 e in d^2, which a step of the heatmap may hide.
-    flat = float(np.spacing(np.ones((), spec.dtype))) / 2 * spec.gaussian_denominator
-    return max(float(step), flat) + HALF_WAY_CELL
-
-
-def _bounds_px(codec: Codec, people: People, roots: NDArray[np.float64], slack_cell: float) -> NDArray[np.float64]:
-    """Return the error that rounding allows each joint, (P, K): of its vector, and of the decoded point.
-
-    A point that lies half-way between two cells within the slack may be read on either, so its vector may start at
-    either: between ``low`` and ``high``, which are one elsewhere. Vectors anchored at the root add up level by level.
-    """
-    spec, tree = codec.spec, codec.spec.tree
-    levels, parents, last = np.array(tree.levels()), np.array(tree.parents), np.array(spec.map_hw[::-1]) - 1
-    here = px_to_cell(people.joints[..., :2], spec.stride)
-    low, high, error = here.copy(), here.copy(), np.zeros_like(here)
-    for level in range(1, levels.max() + 1):
-        k = np.flatnonzero(levels == level)
-        a, labelled = parents[k], people.labelled[:, k, None]
-        added_up = level > 1 and spec.anchor == "root"
-        first, final = (low[:, a], high[:, a]) if level > 1 else (roots[:, None], roots[:, None])
-        if not added_up:
-            first, final = (nearest_cell(p).clip(0, last) for p in (first - slack_cell, final + slack_cell))
-        longest = np.maximum(np.abs(here[:, k] - first), np.abs(here[:, k] - final))
-        error[:, k] = np.where(labelled, _half_step_cell(spec, longest), 0) + (error[:, a] if added_up else 0)
-        low[:, k], high[:, k] = np.where(labelled, here[:, k], first), np.where(labelled, here[:, k], final)
-    decoded = np.spacing(np.abs(people.joints[..., :2]) + np.float32(1)) / 2  # float32 px
-    return np.asarray(np.linalg.norm(error * spec.stride + decoded, axis=-1), np.float64)
-
-
-def _half_step_cell(spec: TargetSpec, length_cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far the stored dtype moves a component of a vector, in cells; float32 comes first, then float16."""
-    step = np.spacing((length_cell / spec.norm_cell).astype(spec.dtype)).astype(np.float64)
-    return np.asarray(step * (0.5 + 2.0**-14) * spec.norm_cell)

@@ -74,9 +74,10 @@ def _compare(samples: Sequence[Sample], codecs: Sequence[Codec]) -> list[list[Ro
         batch = samples[at : at + BATCH_ROWS]
         affines = [letterbox(sample.size_hw, codecs[0].spec.input_hw).affine for sample in batch]
         people = [sample.people.transform(affine) for sample, affine in zip(batch, affines, strict=True)]
-        maps = codecs[0].encode_batch(people, kept.at(slice(len(batch))))
+        cameras = [sample.camera and sample.camera.transform(a) for sample, a in zip(batch, affines, strict=True)]
+        maps = codecs[0].encode_batch(people, kept.at(slice(len(batch))), cameras)
         for rows, codec in zip(found, codecs, strict=True):
-            rows += [compare_row(codec, people[i], maps.at(i), affines[i]) for i in range(len(batch))]
+            rows += [compare_row(codec, people[i], maps.at(i), affines[i], cameras[i]) for i in range(len(batch))]
     return found
 
 
@@ -84,6 +85,7 @@ def map_bytes(samples: Sequence[Sample], spec: TargetSpec) -> float:
     """Return the mean bytes of a sample's maps in a store, people and images not counted; 0 without samples."""
     codec, total = Codec(spec), 0
     for sample in samples:
-        people = sample.people.transform(letterbox(sample.size_hw, spec.input_hw).affine)
-        total += packed_bytes(spec, codec.encode_batch([people])._asdict())
+        affine = letterbox(sample.size_hw, spec.input_hw).affine
+        camera = sample.camera and sample.camera.transform(affine)
+        total += packed_bytes(spec, codec.encode_batch([sample.people.transform(affine)], cameras=[camera])._asdict())
     return total / max(1, len(samples))

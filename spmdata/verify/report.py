@@ -1,6 +1,6 @@
 """What verification found, as one value: it decides the exit code and prints as JSON.
 
-Letters: K joints. Errors in input px.
+Letters: K joints. Errors in input px, of depth in cm.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spmdata.metrics.oks import OksScores
+from spmdata.metrics.pose3d import Pose3dScores
+from spmdata.roundtrip.depth_tally import DepthLine
 from spmdata.roundtrip.tally import ErrorLine
 from spmdata.store.check import Damage
 
@@ -27,6 +29,37 @@ class WorstRow:
     error_px: float
     joint: str
     collided: bool
+
+
+@dataclass(frozen=True)
+class DepthReport:
+    """What verification found of depth, in the camera's frame; people without depth count in px alone.
+
+    Parameters
+    ----------
+    people, lost : int
+        Persons with depth in the targets; those of them who come back without it.
+    mixed, roots_mixed : float
+        Shares of the joints' depths, and of the roots', that are read where another person's may be mixed in.
+    by_joint, by_level : tuple of DepthLine
+        Errors in cm.
+    beyond_bound : int
+        Joints outside collisions whose error passes the bound.
+    bound_cm : float
+        The greatest bound: what rounding of vectors, root_depth and px does to a joint in the camera's frame.
+    ceiling : Pose3dScores
+        3D scores of the decoded people against the stored ones.
+    """
+
+    people: int
+    lost: int
+    mixed: float
+    roots_mixed: float
+    by_joint: tuple[DepthLine, ...]
+    by_level: tuple[DepthLine, ...]
+    beyond_bound: int
+    bound_cm: float
+    ceiling: Pose3dScores
 
 
 @dataclass(frozen=True)
@@ -61,6 +94,8 @@ class Report:
         The greatest bound that applied: derived from the stored dtype.
     ceiling : OksScores
         OKS scores of the decoded people against the stored ones, in original px.
+    depth : DepthReport or None
+        In 3D: the same of depth, in cm.
     worst : tuple of WorstRow
         Greatest errors first.
     damage : tuple of Damage
@@ -81,15 +116,18 @@ class Report:
     beyond_bound: int
     bound_px: float
     ceiling: OksScores
+    depth: DepthReport | None
     worst: tuple[WorstRow, ...]
     damage: tuple[Damage, ...]
 
     @property
     def ok(self) -> bool:
         """The store holds what it says: nothing is corrupt, no error outside collisions passes the bound."""
-        return not self.damage and self.beyond_bound == 0
+        return not self.damage and self.beyond_bound == 0 and (self.depth is None or self.depth.beyond_bound == 0)
 
     def to_json(self) -> dict[str, Any]:
         """Return one versioned object of plain JSON values; ``ok`` is the exit code's reason."""
         values = asdict(self) | {"ceiling": self.ceiling._asdict()}
+        if self.depth is not None:
+            values["depth"]["ceiling"] = self.depth.ceiling._asdict()
         return {"version": REPORT_VERSION, "ok": self.ok, **values}

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from spmdata.codec import Codec, Targets
+from spmdata.geometry import Camera
 from spmdata.roundtrip.compare import RowComparison, compare_row
+from spmdata.roundtrip.depth_tally import DepthTrip, tally_depth
 from spmdata.roundtrip.tally import tally
+from spmdata.spec import TargetSpec
 from spmdata.store.check import Damage, check_store
 from spmdata.store.reader import Store, open_store
 from spmdata.store.schema import RowStatus
-from spmdata.verify.report import Report, WorstRow
+from spmdata.verify.report import DepthReport, Report, WorstRow
 
 #: Rows that one thread reads at once.
 BATCH_ROWS = 8
@@ -83,19 +86,22 @@ def _readable_rows(store: Store, damage: Sequence[Damage]) -> list[int]:
 
 def _compare(store: Store, codec: Codec, rows: Sequence[int]) -> list[tuple[int, RowComparison]]:
     people = [store.people(row) for row in rows]
+    cameras = [Camera.of_intrinsics(numbers) for numbers in store.read("row/camera", rows)]
     if store.layout.maps:
-        maps = Targets(*(store.read(name, rows) for name in ("root_heatmap", "offsets", "count", "ignore")))
+        names = Targets._fields if store.spec.dims == 3 else Targets._fields[:4]
+        maps = Targets(*(store.read(name, rows) for name in names))
     else:
-        maps = codec.encode_batch(people)
+        maps = codec.encode_batch(people, cameras=cameras)
     affines = [store.affine(row) for row in rows]
-    return [(row, compare_row(codec, people[i], maps.at(i), affines[i])) for i, row in enumerate(rows)]
+    return [(row, compare_row(codec, people[i], maps.at(i), affines[i], cameras[i])) for i, row in enumerate(rows)]
 
 
 def _report(
     store: Store, codec: Codec, compared: Sequence[tuple[int, RowComparison]], damage: Sequence[Damage]
 ) -> Report:
     skeleton, levels = store.skeleton, np.array(codec.spec.tree.levels())
-    found, k = tally([row for _, row in compared], skeleton), np.arange(len(skeleton))
+    rows = [row for _, row in compared]
+    found, depth, k = tally(rows, skeleton), tally_depth(rows, codec.spec), np.arange(len(skeleton))
     skipped = store.attributes["spm"]["skipped"]
     return Report(
         store=store.path.name,
@@ -112,8 +118,24 @@ def _report(
         beyond_bound=found.beyond_bound,
         bound_px=float(found.bound_px.max(initial=0)),
         ceiling=found.ceiling,
+        depth=None if depth is None else _depth(depth, codec.spec),
         worst=_worst(store, compared),
         damage=tuple(damage),
+    )
+
+
+def _depth(found: DepthTrip, spec: TargetSpec) -> DepthReport:
+    levels, k = np.array(spec.tree.levels()), np.arange(len(spec.skeleton))
+    return DepthReport(
+        people=found.people,
+        lost=found.lost,
+        mixed=found.mixed,
+        roots_mixed=found.roots_mixed,
+        by_joint=tuple(found.line(name, k == i) for i, name in enumerate(spec.skeleton.joints)),
+        by_level=tuple(found.line(f"level {level}", levels == level) for level in np.unique(levels)),
+        beyond_bound=found.beyond_bound,
+        bound_cm=float(found.bound_cm.max(initial=0)),
+        ceiling=found.ceiling,
     )
 
 

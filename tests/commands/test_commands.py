@@ -32,7 +32,7 @@ OPTIONS = {
     "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
     "--json -q -v",
     "eval": "CHECKPOINT --store --batch --threads --flip --nms --threshold --device --json -q -v",
-    "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --flip --batch --device --json -q -v",
+    "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --focal --flip --batch --device --json -q -v",
 }
 
 
