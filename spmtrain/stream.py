@@ -1,45 +1,41 @@
-"""A store's rows as an endless sequence of batches on a device, read ahead by a few threads into kept buffers.
+"""A store's rows as an endless sequence of batches on a device: the next one is there before the step on this one ends.
 
-Reading, JPEG decoding and decompression release the GIL, so threads suffice. The order is a pure function of (seed,
-position): the position alone continues a stream.
+`spmdata.stream` reads into kept host buffers (pinned for a GPU); here one more thread copies a batch to the device,
+once, and normalises it there, on a CUDA stream of its own.
 
-Letters: B rows of a batch; N rows of the store; K joints; D axes; H, W cells of a map.
+Letters: B rows of a batch.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
-from itertools import pairwise
+from contextlib import nullcontext
 from os import PathLike
-from typing import NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
-from spmdata.errors import ImageError, StoreError
-from spmdata.images import load_input
-from spmdata.spec import TargetSpec
+from spmdata.errors import SpecError, StoreError
 from spmdata.store.reader import Store, open_store
+from spmdata.stream import RowBatch, RowStream
 from spmtrain.maps import TargetMaps
 
+#: Where maps come from: the store's own, or drawn from its people.
+MapsFrom = Literal["stored", "drawn"]
 #: Mean and spread of ImageNet's (red, green, blue) on the scale 0 to 255: images leave the stream near N(0, 1).
 MEAN_RGB, STD_RGB = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-#: Batches that are read or being read while one is in use.
-AHEAD = 2
-MAPS = ("root_heatmap", "offsets", "count", "ignore")
 
 
 class Batch(NamedTuple):
-    """Rows of a store on a device; valid until the next batch is asked for, as its buffers are kept."""
+    """Rows of a store on a device; its tensors are the caller's own."""
 
     images: Tensor  #: (B, 3, H_px, W_px) float32, normalised, channels last
     targets: TargetMaps
     rows: NDArray[np.int64]  #: (B,) rows of the store
-    position: int  #: of the first row in the endless sequence
+    position: int  #: of the batch in the endless sequence, before ranks share it
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -48,38 +44,17 @@ def normalise(images: Tensor) -> Tensor:
     return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(length)
+def tensors_of(batch: RowBatch, device: torch.device | str = "cpu") -> tuple[Tensor, TargetMaps]:
+    """Return copies on a device of a batch's images, (B, H_px, W_px, 3) uint8, and of its maps in float32."""
 
+    def moved(maps: NDArray[Any]) -> Tensor:
+        copied = torch.tensor(maps, device=device)
+        return copied.float() if copied.dtype == torch.float16 else copied
 
-def order(length: int, seed: int, position: int, number: int) -> NDArray[np.int64]:
-    """Return entries from ``position`` on of the endless sequence of shuffled epochs, each of 0 to ``length - 1``."""
-    at = np.arange(position, position + number)
-    epochs = at // length
-    taken = [_epoch_order(seed, int(e), length)[at[epochs == e] % length] for e in np.unique(epochs)]
-    return np.concatenate(taken)
-
-
-class _Slot:
-    """The kept buffers of one batch in host memory, pinned when they are to be copied to a GPU."""
-
-    def __init__(self, spec: TargetSpec, batch: int, pin: bool) -> None:
-        (H, W), K = spec.map_hw, len(spec.skeleton)
-        dtype = torch.float16 if spec.dtype == "float16" else torch.float32
-        shapes = {
-            "root_heatmap": ((H, W), dtype),
-            "offsets": ((K, spec.dims, H, W), dtype),
-            "count": ((K, H, W), torch.uint8),
-            "ignore": ((H, W), torch.uint8),
-        }
-        self.images = torch.empty((batch, *spec.input_hw, 3), dtype=torch.uint8, pin_memory=pin)
-        self.maps = {
-            name: torch.empty((batch, *shape), dtype=dtype, pin_memory=pin) for name, (shape, dtype) in shapes.items()
-        }
-        self.rows = np.zeros(batch, np.int64)
-        self.jobs: list[Future[None]] = []
-        self.copied = torch.cuda.Event() if pin else None  # type: ignore[no-untyped-call]
+    assert batch.images is not None
+    assert batch.targets is not None
+    maps = {name: moved(held) for name, held in batch.targets._asdict().items() if held is not None}
+    return torch.tensor(batch.images, device=device), TargetMaps(**maps)
 
 
 class ShardStream:
@@ -88,9 +63,9 @@ class ShardStream:
     Parameters
     ----------
     store : Store or path
-        A finished store with images and maps.
+        A finished store with images; where it has no maps, they are drawn from its people, the same values.
     batch : int
-        Rows of a batch; a batch may span two epochs, so none is short.
+        Rows of a batch, those of all ranks together; a batch may span two epochs, so none is short.
     seed : int
         Of the order.
     threads : int
@@ -99,11 +74,19 @@ class ShardStream:
         Where batches go.
     position : int
         Where in the endless sequence to begin.
+    rank, ranks : int
+        Which share of each batch to yield.
+    weights : (N,) float, optional
+        How often an epoch has each row of the store.
+    targets : {"stored", "drawn"}, optional
+        See `spmdata.stream.RowStream`.
 
     Raises
     ------
     StoreError
-        The store lacks images or maps, is unfinished, or has no row that is fit to train on.
+        The store lacks images, is unfinished, or has no row that is fit to train on; also from `next`: damage.
+    SpecError
+        A number out of range.
     """
 
     def __init__(
@@ -114,71 +97,67 @@ class ShardStream:
         threads: int = 2,
         device: str | torch.device = "cpu",
         position: int = 0,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+        weights: ArrayLike | None = None,
+        targets: MapsFrom | None = None,
     ) -> None:
-        self.store = open_store(store) if isinstance(store, (str, PathLike)) else store
-        self.batch, self.seed, self.position = batch, seed, position
-        self.device = torch.device(device)
-        self.valid_rows = usable_rows(self.store)
-        self._threads = max(1, threads)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="spm-stream")
-        self._next_read = position
-        pin = self.device.type == "cuda"
-        self._queue = deque(_Slot(self.store.spec, batch, pin) for _ in range(AHEAD + 1))
-        self._lent = self._queue.pop()
-        for slot in self._queue:
-            self._read_ahead(slot)
+        store = store if isinstance(store, Store) else open_store(store)
+        check_trainable(store, targets)
+        self.batch, self.position = batch, position
+        self._device = torch.device(device)
+        self._side: Any = None  # the CUDA stream of copies
+        if self._device.type == "cuda":
+            self._side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        self._rows = RowStream(
+            store,
+            batch,
+            seed=seed,
+            threads=threads,
+            position=position,
+            rank=rank,
+            ranks=ranks,
+            weights=weights,
+            targets=targets,
+            allocate=np.zeros if self._side is None else _pinned,
+        )
+        self._copier = ThreadPoolExecutor(1, thread_name_prefix="spm-copy")
+        self._next: Future[Batch] = self._copier.submit(self._copied)
+
+    @property
+    def store(self) -> Store:
+        """Whose rows they are."""
+        return self._rows.store
 
     def __iter__(self) -> Self:
         """Return itself."""
         return self
 
     def __next__(self) -> Batch:
-        """Return the next batch; the one before it loses its buffers."""
-        if self._lent.copied is not None:
-            self._lent.copied.synchronize()
-        self._read_ahead(self._lent)
-        self._queue.append(self._lent)
-        slot = self._lent = self._queue.popleft()
-        for job in slot.jobs:
-            job.result()
-        batch = Batch(
-            normalise(slot.images.to(self.device, non_blocking=True)),
-            TargetMaps(*(self._to_device(slot.maps[name]) for name in MAPS)),
-            slot.rows.copy(),
-            self.position,
-        )
-        if slot.copied is not None:
-            slot.copied.record()
-        self.position += self.batch
+        """Return the next batch, and have the one after it copied meanwhile. What failed in a thread is raised here."""
+        batch = self._next.result()
+        self._next = self._copier.submit(self._copied)
+        if self._side is not None:  # its memory is not to be used again before what is launched from here on has run
+            for tensor in (batch.images, *batch.targets):
+                if tensor is not None:
+                    tensor.record_stream(torch.cuda.current_stream(self._device))
+        self.position = batch.position + self.batch
         return batch
 
-    def _to_device(self, maps: Tensor) -> Tensor:
-        maps = maps.to(self.device, non_blocking=True)
-        return maps.float() if maps.dtype == torch.float16 else maps
-
-    def _read_ahead(self, slot: _Slot) -> None:
-        """Have the threads fill `slot` with the batch after the last one that was asked for, each a part of it."""
-        slot.rows = self.valid_rows[order(len(self.valid_rows), self.seed, self._next_read, self.batch)]
-        self._next_read += self.batch
-        cuts = [self.batch * i // self._threads for i in range(self._threads + 1)]
-        parts = [slice(low, high) for low, high in pairwise(cuts) if low < high]
-        slot.jobs = [self._pool.submit(self._fill, slot, part) for part in parts]
-
-    def _fill(self, slot: _Slot, part: slice) -> None:
-        rows, images = slot.rows[part], slot.images[part].numpy()
-        for name, maps in slot.maps.items():
-            self.store.read(name, rows, out=maps[part].numpy())
-        sizes = self.store.read("row/size_hw", rows)
-        for row, (height, width), image in zip(rows, sizes, images, strict=True):
-            data, size_hw = self.store.image_bytes(int(row)), (int(height), int(width))
-            try:
-                load_input(data, size_hw, self.store.spec.input_hw, out=image)
-            except ImageError as error:
-                raise StoreError(f"{self.store.path}: row {row}: {error}; run spm verify-targets on it") from error
+    def _copied(self) -> Batch:
+        rows = next(self._rows)
+        with nullcontext() if self._side is None else torch.cuda.stream(self._side):
+            images, targets = tensors_of(rows, self._device)
+            batch = Batch(normalise(images), targets, rows.rows, rows.position)
+        if self._side is not None:
+            self._side.synchronize()
+        return batch
 
     def close(self) -> None:
         """End the threads; what they were reading is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._copier.shutdown(wait=True, cancel_futures=True)
+        self._rows.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -189,17 +168,16 @@ class ShardStream:
         self.close()
 
 
-def usable_rows(store: Store) -> NDArray[np.int64]:
-    """Return the rows whose status is 0; StoreError when the store cannot be trained on, saying what prepares one."""
-    if not store.complete:
-        raise StoreError(f"{store.path} is not finished: run the spm prepare command that made it again to finish it")
+def check_trainable(store: Store, targets: MapsFrom | None) -> None:
+    """Raise StoreError when a store has nothing to train on, SpecError when ``targets`` is another word."""
+    if targets not in (None, *get_args(MapsFrom)):
+        raise SpecError(f"targets must be one of {', '.join(get_args(MapsFrom))}, got {targets!r}")
     if not store.layout.images:
         raise StoreError(f"{store.path}: prepared with --no-images: training needs images; run spm prepare without it")
-    if not store.layout.maps:
-        raise StoreError(f"{store.path}: prepared with --no-maps: training needs maps; run spm prepare without it")
-    rows = np.flatnonzero(np.asarray(store.status) == 0)
-    if not len(rows):
-        raise StoreError(
-            f"{store.path}: each of the {len(store)} rows was skipped when it was prepared; see spm inspect"
-        )
-    return rows
+
+
+def _pinned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros in memory that a GPU copies from at its full speed."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory: NDArray[Any] = torch.zeros(size, dtype=torch.uint8, pin_memory=True).numpy()
+    return memory.view(dtype).reshape(shape)
