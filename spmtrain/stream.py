@@ -18,8 +18,8 @@ import torch
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
-from spmdata.errors import SpecError, StoreError
-from spmdata.store.reader import Store, open_store
+from spmdata.errors import SpecError, SpmError, StoreError
+from spmdata.store.reader import Store
 from spmdata.stream import RowBatch, RowStream
 from spmtrain.maps import TargetMaps
 
@@ -103,8 +103,6 @@ class ShardStream:
         weights: ArrayLike | None = None,
         targets: MapsFrom | None = None,
     ) -> None:
-        store = store if isinstance(store, Store) else open_store(store)
-        check_trainable(store, targets)
         self.batch, self.position = batch, position
         self._device = torch.device(device)
         self._side: Any = None  # the CUDA stream of copies
@@ -122,6 +120,11 @@ class ShardStream:
             targets=targets,
             allocate=np.zeros if self._side is None else _pinned,
         )
+        try:
+            check_trainable(self._rows.store, targets)
+        except SpmError:
+            self._rows.close()
+            raise
         self._copier = ThreadPoolExecutor(1, thread_name_prefix="spm-copy")
         self._next: Future[Batch] = self._copier.submit(self._copied)
 
