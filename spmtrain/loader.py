@@ -23,7 +23,7 @@ from spmdata.stream.buffers import RowReader
 from spmdata.stream.order import check_rank, share
 from spmdata.stream.threads import order_of
 from spmtrain.maps import TargetMaps
-from spmtrain.stream import MapsFrom, check_trainable, tensors_of
+from spmtrain.stream import MapsFrom, check_trainable
 
 
 class LoadedBatch(NamedTuple):
@@ -80,12 +80,16 @@ class StoreBatches(IterableDataset[LoadedBatch]):
         """Yield this worker's turns: of n workers, number i has batches i, i + n, and so on."""
         worker = get_worker_info()
         turn, turns = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        buffers = self._reader.buffers(-(-self.batch // self._ranks))
         for position in count(self.position + turn * self.batch, turns * self.batch):
             rows = self._order.take(position, self.batch)
             if not len(rows):
                 return
             rows = rows[share(len(rows), self._rank, self._ranks)]
-            self._reader.fill(buffers, 0, rows)
-            images, targets = tensors_of(self._reader.batch(buffers, rows, position))
-            yield LoadedBatch(images, targets, torch.from_numpy(rows), position)
+            buffers = self._reader.buffers(len(rows))  # new ones: a queue may still be sending the last
+            for part in range(len(buffers.parts)):  # one, or none when there are no rows
+                self._reader.fill(buffers, part, rows)
+            assert buffers.images is not None
+            assert buffers.targets is not None
+            maps = {name: torch.from_numpy(m) for name, m in buffers.targets._asdict().items() if m is not None}
+            maps = {name: m.float() if m.dtype == torch.float16 else m for name, m in maps.items()}
+            yield LoadedBatch(torch.from_numpy(buffers.images), TargetMaps(**maps), torch.from_numpy(rows), position)

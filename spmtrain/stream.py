@@ -8,7 +8,7 @@ Letters: B rows of a batch.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from os import PathLike
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.store.reader import Store
-from spmdata.stream import RowBatch, RowStream
+from spmdata.stream import RowStream
 from spmtrain.maps import TargetMaps
 
 #: Where maps come from: the store's own, or drawn from its people.
@@ -30,7 +30,7 @@ MEAN_RGB, STD_RGB = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class Batch(NamedTuple):
-    """Rows of a store on a device; its tensors are the caller's own."""
+    """Rows of a store on a device; valid until the next batch is asked for, as its tensors are kept."""
 
     images: Tensor  #: (B, 3, H_px, W_px) float32, normalised, channels last
     targets: TargetMaps
@@ -38,23 +38,34 @@ class Batch(NamedTuple):
     position: int  #: of the batch in the endless sequence, before ranks share it
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Turn RGB images (B, H_px, W_px, 3) uint8 into (B, 3, H_px, W_px) float32 near N(0, 1), laid out channels last."""
+def normalise(images: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn RGB images (B, H_px, W_px, 3) uint8 into (B, 3, H_px, W_px) float32 near N(0, 1), laid out channels last.
+
+    ``out``, when it is given, is of the images' shape in float32 and takes the values.
+    """
     mean, std = (torch.tensor(values, device=images.device) for values in (MEAN_RGB, STD_RGB))
-    return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
+    pixels = images.float() if out is None else out.copy_(images)
+    return pixels.sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
-def tensors_of(batch: RowBatch, device: torch.device | str = "cpu") -> tuple[Tensor, TargetMaps]:
-    """Return copies on a device of a batch's images, (B, H_px, W_px, 3) uint8, and of its maps in float32."""
+class _Kept:
+    """The tensors of one batch on the device, written to again and again: new memory costs more than a copy."""
 
-    def moved(maps: NDArray[Any]) -> Tensor:
-        copied = torch.tensor(maps, device=device)
-        return copied.float() if copied.dtype == torch.float16 else copied
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._tensors: dict[str, Tensor] = {}
 
-    assert batch.images is not None
-    assert batch.targets is not None
-    maps = {name: moved(held) for name, held in batch.targets._asdict().items() if held is not None}
-    return torch.tensor(batch.images, device=device), TargetMaps(**maps)
+    def like(self, name: str, host: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the tensor of that name, of the shape of a host tensor."""
+        kept = self._tensors.get(name)
+        if kept is None or kept.shape != host.shape:
+            kept = self._tensors[name] = torch.empty(host.shape, dtype=dtype, device=self._device)
+        return kept
+
+    def copied(self, name: str, host: Tensor) -> Tensor:
+        """Return a copy of a host tensor; of float16 in float32."""
+        copy = self.like(name, host, host.dtype).copy_(host, non_blocking=True)
+        return copy.float() if copy.dtype == torch.float16 else copy
 
 
 class ShardStream:
@@ -104,10 +115,10 @@ class ShardStream:
         targets: MapsFrom | None = None,
     ) -> None:
         self.batch, self.position = batch, position
-        self._device = torch.device(device)
-        self._side: Any = None  # the CUDA stream of copies
-        if self._device.type == "cuda":
-            self._side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        device = torch.device(device)
+        self._device, self._host = device, dict[int, Tensor]()
+        self._now, self._later = _Kept(device), _Kept(device)
+        self._side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._rows = RowStream(
             store,
             batch,
@@ -118,7 +129,7 @@ class ShardStream:
             ranks=ranks,
             weights=weights,
             targets=targets,
-            allocate=np.zeros if self._side is None else _pinned,
+            allocate=self._allocate,
         )
         try:
             check_trainable(self._rows.store, targets)
@@ -126,7 +137,7 @@ class ShardStream:
             self._rows.close()
             raise
         self._copier = ThreadPoolExecutor(1, thread_name_prefix="spm-copy")
-        self._next: Future[Batch] = self._copier.submit(self._copied)
+        self._next = self._copier.submit(self._copied)
 
     @property
     def store(self) -> Store:
@@ -140,22 +151,38 @@ class ShardStream:
     def __next__(self) -> Batch:
         """Return the next batch, and have the one after it copied meanwhile. What failed in a thread is raised here."""
         batch = self._next.result()
+        self._now, self._later = self._later, self._now
+        if self._side is not None:  # what is written next waits for the work that was launched on it
+            self._side.wait_stream(torch.cuda.current_stream(self._device))
         self._next = self._copier.submit(self._copied)
-        if self._side is not None:  # its memory is not to be used again before what is launched from here on has run
-            for tensor in (batch.images, *batch.targets):
-                if tensor is not None:
-                    tensor.record_stream(torch.cuda.current_stream(self._device))
         self.position = batch.position + self.batch
         return batch
 
     def _copied(self) -> Batch:
-        rows = next(self._rows)
+        rows, kept = next(self._rows), self._later
+        assert rows.images is not None
+        assert rows.targets is not None
         with nullcontext() if self._side is None else torch.cuda.stream(self._side):
-            images, targets = tensors_of(rows, self._device)
-            batch = Batch(normalise(images), targets, rows.rows, rows.position)
+            pixels = host = self._of(rows.images)
+            if self._side is not None:
+                pixels = kept.copied("pixels", host)
+            images = normalise(pixels, kept.like("images", host, torch.float32))
+            maps = rows.targets._asdict().items()
+            targets = TargetMaps(**{name: kept.copied(name, self._of(m)) for name, m in maps if m is not None})
         if self._side is not None:
             self._side.synchronize()
-        return batch
+        return Batch(images, targets, rows.rows, rows.position)
+
+    def _allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return zeros for the stream of rows, in memory that a GPU copies from at its full speed."""
+        like = torch.from_numpy(np.empty(0, dtype)).dtype
+        tensor = torch.zeros(shape, dtype=like, pin_memory=self._side is not None)
+        self._host[tensor.data_ptr()] = tensor
+        return tensor.numpy()
+
+    def _of(self, part: NDArray[Any]) -> Tensor:
+        """Return the tensor that an array begins in the place of: the array is read-only, which torch minds."""
+        return self._host[part.ctypes.data][: len(part)]
 
     def close(self) -> None:
         """End the threads; what they were reading is dropped."""
@@ -177,10 +204,3 @@ def check_trainable(store: Store, targets: MapsFrom | None) -> None:
         raise SpecError(f"targets must be one of {', '.join(get_args(MapsFrom))}, got {targets!r}")
     if not store.layout.images:
         raise StoreError(f"{store.path}: prepared with --no-images: training needs images; run spm prepare without it")
-
-
-def _pinned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return zeros in memory that a GPU copies from at its full speed."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory: NDArray[Any] = torch.zeros(size, dtype=torch.uint8, pin_memory=True).numpy()
-    return memory.view(dtype).reshape(shape)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def soak(*paths: str) -> None:
     while position < EPOCHS * len(rows):
         path, ranks, threads = paths[stops % len(paths)], int(rng.integers(1, 4)), int(rng.integers(1, 4))
         until = position + BATCH * int(rng.integers(1, 12))
-        streams = [
+        streams: list[Any] = [
             RowStream(path, BATCH, seed=9, threads=threads, position=position, rank=rank, ranks=ranks)
             if rng.random() < 0.5
             else ShardStream(path, BATCH, 9, threads, "cpu", position, rank=rank, ranks=ranks)

@@ -30,20 +30,22 @@ def rows_of(store: Store, batches: int, **options: Any) -> list[int]:
 def test_batch_holds_the_stored_rows(store: Store, mapless_store: Store, threads: int, device: str) -> None:
     for given in (store, mapless_store):
         with ShardStream(given, 4, seed=1, threads=threads, device=device) as stream:
-            batches = [next(stream) for _ in range(7)]  # each one's tensors are its own
-        for batch in batches:
-            for name in MAPS:
-                maps = getattr(batch.targets, name)
-                assert maps.device.type == device
-                np.testing.assert_array_equal(maps.cpu(), store.read(name, batch.rows))
-            sizes = store.read("row/size_hw", batch.rows).tolist()
-            images = [
-                load_input(store.image_bytes(int(row)), (h, w), store.spec.input_hw)
-                for row, (h, w) in zip(batch.rows, sizes, strict=True)
-            ]
-            expected = (np.stack(images) - np.array(MEAN_RGB)) / np.array(STD_RGB)
-            np.testing.assert_allclose(batch.images.permute(0, 2, 3, 1).cpu(), expected, atol=1e-5)
-            assert batch.images.is_contiguous(memory_format=torch.channels_last)
+            for _ in range(7):  # over all the kept buffers, twice
+                batch = next(stream)
+                time.sleep(0.01)  # for the next one to be copied, not over this one
+                for name in MAPS:
+                    maps = getattr(batch.targets, name)
+                    assert maps.device.type == device
+                    np.testing.assert_array_equal(maps.cpu(), store.read(name, batch.rows))
+                    maps.fill_(7)  # which is the caller's right, also where maps are drawn
+                sizes = store.read("row/size_hw", batch.rows).tolist()
+                images = [
+                    load_input(store.image_bytes(int(row)), (h, w), store.spec.input_hw)
+                    for row, (h, w) in zip(batch.rows, sizes, strict=True)
+                ]
+                expected = (np.stack(images) - np.array(MEAN_RGB)) / np.array(STD_RGB)
+                np.testing.assert_allclose(batch.images.permute(0, 2, 3, 1).cpu(), expected, atol=1e-5)
+                assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_half_precision_store_gives_float32(store: Store, half_store: Store) -> None:
