@@ -115,7 +115,8 @@ class Turns(IterableDataset[list[torch.Tensor]]):
 
 def workers(dataset: Any, n: int, **options: Any) -> Iterator[Any]:
     """Yield from a DataLoader with n forked workers, again and again."""
-    loader: Any = DataLoader(dataset, num_workers=n, multiprocessing_context="fork", **options)
+    options |= {"num_workers": n, "multiprocessing_context": "fork", "persistent_workers": True}
+    loader: Any = DataLoader(dataset, **options)
     while True:
         yield from loader
 
@@ -173,6 +174,7 @@ def lit_data(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
         num_workers=n,
         collate_fn=partial(collated_records, spec=store.spec),
         multiprocessing_context="fork",
+        persistent_workers=True,
     )
     while True:
         yield from loader
@@ -208,7 +210,7 @@ def grain(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
         return np.stack([image for image, _ in rows]), [people for _, people in rows]
 
     dataset: Any = package.MapDataset.source(Source()).shuffle(seed=0).repeat().batch(batch, batch_fn=stacked)
-    options = package.ReadOptions(num_threads=n, prefetch_buffer_size=3 * batch)
+    options = package.ReadOptions(num_threads=n, prefetch_buffer_size=3)
     return iter(dataset.to_iter_dataset(options))
 
 

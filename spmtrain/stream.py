@@ -43,9 +43,11 @@ def normalise(images: Tensor, out: Tensor | None = None) -> Tensor:
 
     ``out``, when it is given, is of the images' shape in float32 and takes the values.
     """
-    mean, std = (torch.tensor(values, device=images.device) for values in (MEAN_RGB, STD_RGB))
-    pixels = images.float() if out is None else out.copy_(images)
-    return pixels.sub_(mean).div_(std).permute(0, 3, 1, 2)
+    # A whole line of an image at once: three values at a time took three times as long.
+    mean, std = (torch.tensor(values, device=images.device).repeat(images.shape[2]) for values in (MEAN_RGB, STD_RGB))
+    pixels = images.float().contiguous() if out is None else out.copy_(images)
+    pixels.flatten(2).sub_(mean).div_(std)
+    return pixels.permute(0, 3, 1, 2)
 
 
 class _Kept:
@@ -175,8 +177,9 @@ class ShardStream:
 
     def _allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return zeros for the stream of rows, in memory that a GPU copies from at its full speed."""
-        like = torch.from_numpy(np.empty(0, dtype)).dtype
-        tensor = torch.zeros(shape, dtype=like, pin_memory=self._side is not None)
+        tensor = torch.from_numpy(np.zeros(shape, dtype))
+        if self._side is not None:
+            tensor = tensor.pin_memory()
         self._host[tensor.data_ptr()] = tensor
         return tensor.numpy()
 
