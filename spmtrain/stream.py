@@ -8,7 +8,7 @@ Letters: B rows of a batch.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from os import PathLike
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -139,7 +139,7 @@ class ShardStream:
             self._rows.close()
             raise
         self._copier = ThreadPoolExecutor(1, thread_name_prefix="spm-copy")
-        self._next = self._copier.submit(self._copied)
+        self._next: Future[Batch] = self._copier.submit(self._copied)
 
     @property
     def store(self) -> Store:
@@ -191,6 +191,8 @@ class ShardStream:
         """End the threads; what they were reading is dropped."""
         self._copier.shutdown(wait=True, cancel_futures=True)
         self._rows.close()
+        self._next = Future()
+        self._next.set_exception(SpmError("the stream is closed"))
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from spmdata.errors import SpecError, StoreError
+from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.images import load_input
 from spmdata.store.reader import Store
 from spmdata.stream import RowStream
@@ -88,6 +88,8 @@ def test_threads_end_with_the_stream(store: Store) -> None:
         next(stream)
         assert threading.active_count() > before + 1
     assert threading.active_count() == before
+    with pytest.raises(SpmError, match="the stream is closed"):
+        next(stream)
 
 
 def test_path_opens_the_store(store: Store) -> None:
