@@ -23,7 +23,8 @@ def crowd(rng: np.random.Generator) -> People:
 
 def zeros(channels_last: bool) -> Targets:
     like = CODEC.kept(4, channels_last=channels_last).encode([crowd(np.random.default_rng(0))] * 4)
-    return Targets(*(m if m is None else np.zeros_like(m) for m in like))  # zeros_like keeps the order of the axes
+    maps = {name: np.zeros_like(m) for name, m in like._asdict().items() if m is not None}  # keeps the order of axes
+    return Targets(**maps)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
