@@ -175,7 +175,7 @@ def test_number_of_threads_is_put_back(store: Store, config: TrainConfig) -> Non
 
 def test_log_says_how_long_a_step_waited(store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading is the slowest: a step lasts as long as reading a batch does, and waits for what it does not compute."""
-    fill, logs, late_s = RowReader.fill, list[StepLog](), 0.2
+    fill, logs, late_s = RowReader.fill, list[StepLog](), 0.1
 
     def late(self: RowReader, buffers: Buffers, part: int, rows: NDArray[np.int64]) -> None:
         time.sleep(late_s)
