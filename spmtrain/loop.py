@@ -95,7 +95,7 @@ def fit(
     Parameters
     ----------
     store : Store or path
-        A finished store with images and maps.
+        A finished store with images; where it has no maps, they are drawn from its people.
     config : TrainConfig
         Network, optimiser, device, output folder.
     on_step : callable, optional

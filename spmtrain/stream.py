@@ -1,93 +1,73 @@
-"""A store's rows as an endless sequence of batches on a device, read ahead by a few threads into kept buffers.
+"""A store's rows as an endless sequence of batches on a device: the next one is there before the step on this one ends.
 
-Reading, JPEG decoding and decompression release the GIL, so threads suffice. The order is a pure function of (seed,
-position): the position alone continues a stream.
+`spmdata.stream` reads into kept host buffers (pinned for a GPU); here one more thread copies a batch to the device,
+once, and normalises it there, on a CUDA stream of its own.
 
-Letters: B rows of a batch; N rows of the store; K joints; D axes; H, W cells of a map.
+Letters: B rows of a batch.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
-from itertools import pairwise
+from contextlib import nullcontext
 from os import PathLike
-from typing import NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
-from spmdata.errors import ImageError, StoreError
-from spmdata.images import load_input
-from spmdata.spec import TargetSpec
-from spmdata.store.reader import Store, open_store
+from spmdata.errors import SpecError, SpmError, StoreError
+from spmdata.store.reader import Store
+from spmdata.stream import RowStream
 from spmtrain.maps import TargetMaps
 
+#: Where maps come from: the store's own, or drawn from its people.
+MapsFrom = Literal["stored", "drawn"]
 #: Mean and spread of ImageNet's (red, green, blue) on the scale 0 to 255: images leave the stream near N(0, 1).
 MEAN_RGB, STD_RGB = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-#: Batches that are read or being read while one is in use.
-AHEAD = 2
-MAPS = ("root_heatmap", "offsets", "count", "ignore")
-
-
-def maps_of(spec: TargetSpec) -> tuple[str, ...]:
-    """Return the names of the targets that a store of a spec has, in the order of `TargetMaps`."""
-    return MAPS if spec.dims == 2 else (*MAPS, "root_depth", "count_z")
 
 
 class Batch(NamedTuple):
-    """Rows of a store on a device; valid until the next batch is asked for, as its buffers are kept."""
+    """Rows of a store on a device; valid until the next batch is asked for, as its tensors are kept."""
 
     images: Tensor  #: (B, 3, H_px, W_px) float32, normalised, channels last
     targets: TargetMaps
     rows: NDArray[np.int64]  #: (B,) rows of the store
-    position: int  #: of the first row in the endless sequence
+    position: int  #: of the batch in the endless sequence, before ranks share it
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Turn RGB images (B, H_px, W_px, 3) uint8 into (B, 3, H_px, W_px) float32 near N(0, 1), laid out channels last."""
-    mean, std = (torch.tensor(values, device=images.device) for values in (MEAN_RGB, STD_RGB))
-    return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
+def normalise(images: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn RGB images (B, H_px, W_px, 3) uint8 into (B, 3, H_px, W_px) float32 near N(0, 1), laid out channels last.
+
+    ``out``, when it is given, is of the images' shape in float32 and takes the values.
+    """
+    # A whole line of an image at once: three values at a time took three times as long.
+    mean, std = (torch.tensor(values, device=images.device).repeat(images.shape[2]) for values in (MEAN_RGB, STD_RGB))
+    pixels = images.float().contiguous() if out is None else out.copy_(images)
+    pixels.flatten(2).sub_(mean).div_(std)
+    return pixels.permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(length)
+class _Kept:
+    """The tensors of one batch on the device, written to again and again: new memory costs more than a copy."""
 
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._tensors: dict[str, Tensor] = {}
 
-def order(length: int, seed: int, position: int, number: int) -> NDArray[np.int64]:
-    """Return entries from ``position`` on of the endless sequence of shuffled epochs, each of 0 to ``length - 1``."""
-    at = np.arange(position, position + number)
-    epochs = at // length
-    taken = [_epoch_order(seed, int(e), length)[at[epochs == e] % length] for e in np.unique(epochs)]
-    return np.concatenate(taken)
+    def like(self, name: str, host: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the tensor of that name, of the shape of a host tensor."""
+        kept = self._tensors.get(name)
+        if kept is None or kept.shape != host.shape:
+            kept = self._tensors[name] = torch.empty(host.shape, dtype=dtype, device=self._device)
+        return kept
 
-
-class _Slot:
-    """The kept buffers of one batch in host memory, pinned when they are to be copied to a GPU."""
-
-    def __init__(self, spec: TargetSpec, batch: int, pin: bool) -> None:
-        (H, W), K = spec.map_hw, len(spec.skeleton)
-        dtype = torch.float16 if spec.dtype == "float16" else torch.float32
-        shapes = {
-            "root_heatmap": ((H, W), dtype),
-            "offsets": ((K, spec.dims, H, W), dtype),
-            "count": ((K, H, W), torch.uint8),
-            "ignore": ((H, W), torch.uint8),
-            "root_depth": ((H, W), torch.float32),
-            "count_z": ((K, H, W), torch.uint8),
-        }
-        self.images = torch.empty((batch, *spec.input_hw, 3), dtype=torch.uint8, pin_memory=pin)
-        self.maps = {
-            name: torch.empty((batch, *shapes[name][0]), dtype=shapes[name][1], pin_memory=pin)
-            for name in maps_of(spec)
-        }
-        self.rows = np.zeros(batch, np.int64)
-        self.jobs: list[Future[None]] = []
-        self.copied = torch.cuda.Event() if pin else None  # type: ignore[no-untyped-call]
+    def copied(self, name: str, host: Tensor) -> Tensor:
+        """Return a copy of a host tensor; of float16 in float32."""
+        copy = self.like(name, host, host.dtype).copy_(host, non_blocking=True)
+        return copy.float() if copy.dtype == torch.float16 else copy
 
 
 class ShardStream:
@@ -96,9 +76,9 @@ class ShardStream:
     Parameters
     ----------
     store : Store or path
-        A finished store with images and maps.
+        A finished store with images; where it has no maps, they are drawn from its people, the same values.
     batch : int
-        Rows of a batch; a batch may span two epochs, so none is short.
+        Rows of a batch, those of all ranks together; a batch may span two epochs, so none is short.
     seed : int
         Of the order.
     threads : int
@@ -107,11 +87,19 @@ class ShardStream:
         Where batches go.
     position : int
         Where in the endless sequence to begin.
+    rank, ranks : int
+        Which share of each batch to yield.
+    weights : (N,) float, optional
+        How often an epoch has each row of the store.
+    targets : {"stored", "drawn"}, optional
+        See `spmdata.stream.RowStream`.
 
     Raises
     ------
     StoreError
-        The store lacks images or maps, is unfinished, or has no row that is fit to train on.
+        The store lacks images, is unfinished, or has no row that is fit to train on; also from `next`: damage.
+    SpecError
+        A number out of range.
     """
 
     def __init__(
@@ -122,71 +110,89 @@ class ShardStream:
         threads: int = 2,
         device: str | torch.device = "cpu",
         position: int = 0,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+        weights: ArrayLike | None = None,
+        targets: MapsFrom | None = None,
     ) -> None:
-        self.store = open_store(store) if isinstance(store, (str, PathLike)) else store
-        self.batch, self.seed, self.position = batch, seed, position
-        self.device = torch.device(device)
-        self.valid_rows = usable_rows(self.store)
-        self._threads = max(1, threads)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="spm-stream")
-        self._next_read = position
-        pin = self.device.type == "cuda"
-        self._queue = deque(_Slot(self.store.spec, batch, pin) for _ in range(AHEAD + 1))
-        self._lent = self._queue.pop()
-        for slot in self._queue:
-            self._read_ahead(slot)
+        self.batch, self.position = batch, position
+        device = torch.device(device)
+        self._device, self._host = device, dict[int, Tensor]()
+        self._now, self._later = _Kept(device), _Kept(device)
+        self._side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._rows = RowStream(
+            store,
+            batch,
+            seed=seed,
+            threads=threads,
+            position=position,
+            rank=rank,
+            ranks=ranks,
+            weights=weights,
+            targets=targets,
+            allocate=self._allocate,
+        )
+        try:
+            check_trainable(self._rows.store, targets)
+        except SpmError:
+            self._rows.close()
+            raise
+        self._copier = ThreadPoolExecutor(1, thread_name_prefix="spm-copy")
+        self._next: Future[Batch] = self._copier.submit(self._copied)
+
+    @property
+    def store(self) -> Store:
+        """Whose rows they are."""
+        return self._rows.store
 
     def __iter__(self) -> Self:
         """Return itself."""
         return self
 
     def __next__(self) -> Batch:
-        """Return the next batch; the one before it loses its buffers."""
-        if self._lent.copied is not None:
-            self._lent.copied.synchronize()
-        self._read_ahead(self._lent)
-        self._queue.append(self._lent)
-        slot = self._lent = self._queue.popleft()
-        for job in slot.jobs:
-            job.result()
-        batch = Batch(
-            normalise(slot.images.to(self.device, non_blocking=True)),
-            TargetMaps(*(self._to_device(slot.maps[name]) for name in maps_of(self.store.spec))),
-            slot.rows.copy(),
-            self.position,
-        )
-        if slot.copied is not None:
-            slot.copied.record()
-        self.position += self.batch
+        """Return the next batch, and have the one after it copied meanwhile. What failed in a thread is raised here."""
+        batch = self._next.result()
+        self._now, self._later = self._later, self._now
+        if self._side is not None:  # what is written next waits for the work that was launched on it
+            self._side.wait_stream(torch.cuda.current_stream(self._device))
+        self._next = self._copier.submit(self._copied)
+        self.position = batch.position + self.batch
         return batch
 
-    def _to_device(self, maps: Tensor) -> Tensor:
-        maps = maps.to(self.device, non_blocking=True)
-        return maps.float() if maps.dtype == torch.float16 else maps
+    def _copied(self) -> Batch:
+        rows, kept = next(self._rows), self._later
+        assert rows.images is not None
+        assert rows.targets is not None
+        with nullcontext() if self._side is None else torch.cuda.stream(self._side):
+            pixels = host = self._of(rows.images)
+            if self._side is not None:
+                pixels = kept.copied("pixels", host)
+            images = normalise(pixels, kept.like("images", host, torch.float32))
+            maps = rows.targets._asdict().items()
+            targets = TargetMaps(**{name: kept.copied(name, self._of(m)) for name, m in maps if m is not None})
+        if self._side is not None:
+            self._side.synchronize()
+        return Batch(images, targets, rows.rows, rows.position)
 
-    def _read_ahead(self, slot: _Slot) -> None:
-        """Have the threads fill `slot` with the batch after the last one that was asked for, each a part of it."""
-        slot.rows = self.valid_rows[order(len(self.valid_rows), self.seed, self._next_read, self.batch)]
-        self._next_read += self.batch
-        cuts = [self.batch * i // self._threads for i in range(self._threads + 1)]
-        parts = [slice(low, high) for low, high in pairwise(cuts) if low < high]
-        slot.jobs = [self._pool.submit(self._fill, slot, part) for part in parts]
+    def _allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return zeros for the stream of rows, in memory that a GPU copies from at its full speed."""
+        tensor = torch.from_numpy(np.zeros(shape, dtype))
+        if self._side is not None:
+            tensor = tensor.pin_memory()
+        self._host[tensor.data_ptr()] = tensor
+        return tensor.numpy()
 
-    def _fill(self, slot: _Slot, part: slice) -> None:
-        rows, images = slot.rows[part], slot.images[part].numpy()
-        for name, maps in slot.maps.items():
-            self.store.read(name, rows, out=maps[part].numpy())
-        sizes = self.store.read("row/size_hw", rows)
-        for row, (height, width), image in zip(rows, sizes, images, strict=True):
-            data, size_hw = self.store.image_bytes(int(row)), (int(height), int(width))
-            try:
-                load_input(data, size_hw, self.store.spec.input_hw, out=image)
-            except ImageError as error:
-                raise StoreError(f"{self.store.path}: row {row}: {error}; run spm verify-targets on it") from error
+    def _of(self, part: NDArray[Any]) -> Tensor:
+        """Return the tensor that an array begins in the place of: the array is read-only, which torch minds."""
+        return self._host[part.ctypes.data][: len(part)]
 
     def close(self) -> None:
         """End the threads; what they were reading is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._copier.shutdown(wait=True, cancel_futures=True)
+        self._rows.close()
+        self._next = Future()
+        self._next.set_exception(SpmError("the stream is closed"))
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -197,17 +203,9 @@ class ShardStream:
         self.close()
 
 
-def usable_rows(store: Store) -> NDArray[np.int64]:
-    """Return the rows whose status is 0; StoreError when the store cannot be trained on, saying what prepares one."""
-    if not store.complete:
-        raise StoreError(f"{store.path} is not finished: run the spm prepare command that made it again to finish it")
+def check_trainable(store: Store, targets: MapsFrom | None) -> None:
+    """Raise StoreError when a store has nothing to train on, SpecError when ``targets`` is another word."""
+    if targets not in (None, *get_args(MapsFrom)):
+        raise SpecError(f"targets must be one of {', '.join(get_args(MapsFrom))}, got {targets!r}")
     if not store.layout.images:
         raise StoreError(f"{store.path}: prepared with --no-images: training needs images; run spm prepare without it")
-    if not store.layout.maps:
-        raise StoreError(f"{store.path}: prepared with --no-maps: training needs maps; run spm prepare without it")
-    rows = np.flatnonzero(np.asarray(store.status) == 0)
-    if not len(rows):
-        raise StoreError(
-            f"{store.path}: each of the {len(store)} rows was skipped when it was prepared; see spm inspect"
-        )
-    return rows

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.option("--store", type=click.Path(path_type=Path), required=True, help="Finished store with images and maps.")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="Finished store with images.")
 @click.option("--val", type=click.Path(path_type=Path), help="Store to evaluate on; best.pt is kept by its AP.")
 @click.option("--resume", is_flag=True, help="Go on from OUT/last.pt, exactly as if the run had not stopped.")
 @click.option(
@@ -41,7 +41,7 @@ def command(
     out: Path | None,
     **chosen: object,
 ) -> None:
-    """Train on the maps of a prepared store; leaves last.pt, best.pt and metrics.jsonl in OUT."""
+    """Train on a prepared store; leaves last.pt, best.pt and metrics.jsonl in OUT."""
     from spmtrain.config import TrainConfig
     from spmtrain.loop import fit
 

@@ -32,18 +32,24 @@ def no_memory(n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 
 
 class Kept:
-    """Buffers of N rows that remember which cells they hold; made by `Codec.kept`.
+    """Buffers of N rows that remember which cells they hold; made by `Codec.kept`, or on zeros of the caller's.
 
-    Equal to `Codec.encode_batch` bit for bit, as long as nobody else writes to them.
+    Equal to `Codec.encode_batch` bit for bit, as long as nobody else writes to them. ``out`` are zeros to draw on, laid
+    out as ``channels_last`` says, such as some rows of a larger batch; SpecError when they do not fit.
     """
 
-    def __init__(self, codec: Codec, n: int, *, channels_last: bool = False) -> None:
+    def __init__(self, codec: Codec, n: int, *, channels_last: bool = False, out: Targets | None = None) -> None:
         if codec.spec.dtype != "float32":
             raise SpecError(f"kept targets are float32, the spec says {codec.spec.dtype}: override its dtype")
         self._codec, self._channels_last = codec, channels_last
-        arrays = {name: a for name, a in codec.empty_targets(n)._asdict().items() if a is not None}
-        memory = {name: self._laid_out(array) for name, array in arrays.items()}
-        self._targets = Targets(**{name: self._shaped(array) for name, array in memory.items()})
+        arrays = {name: a for name, a in (out or codec.empty_targets(n))._asdict().items() if a is not None}
+        if out is None:
+            arrays = {name: self._zeros(a.shape, a.dtype) for name, a in arrays.items()}
+        self._targets = Targets(**arrays)
+        codec._check_targets(self._targets, n)
+        memory = {name: self._in_order(array) for name, array in arrays.items()}
+        if not all(array.flags.c_contiguous for array in memory.values()):
+            raise SpecError(f"out must be contiguous, its channels {'last' if channels_last else 'first'}")
         #: The same memory in its own order: (N, K, D, H, W) and so on, or (N, H, all of a row of cells).
         flat = {name: a.reshape(*a.shape[:2], -1) if channels_last else a for name, a in memory.items()}
         self._memory, self._maps = codec._maps(Targets(**flat)), codec._maps(self._targets)
@@ -84,10 +90,14 @@ class Kept:
         self._codec._draw(rows, maps, boxes, held)
         return targets
 
-    def _laid_out(self, array: NDArray[Any]) -> NDArray[Any]:
-        order = LAST.get(array.ndim) if self._channels_last else None
-        return np.zeros([array.shape[i] for i in order] if order else array.shape, array.dtype)
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        order = self._order(len(shape))
+        return np.zeros([shape[i] for i in order], dtype).transpose(np.argsort(order))
 
-    def _shaped(self, memory: NDArray[Any]) -> NDArray[Any]:
-        moved = self._channels_last and memory.ndim in LAST
-        return memory.transpose(np.argsort(LAST[memory.ndim])) if moved else memory
+    def _in_order(self, maps: NDArray[Any]) -> NDArray[Any]:
+        """Return maps with their axes in the order of their memory."""
+        return maps.transpose(self._order(maps.ndim))
+
+    def _order(self, axes: int) -> tuple[int, ...]:
+        moved = self._channels_last and axes in LAST
+        return LAST[axes] if moved else tuple(range(axes))

@@ -98,6 +98,7 @@ class Store:
         files = min(4096, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
         self._files: Window[ShardFile | None] = Window(files, lambda file: 1)
         self._tables: Window[NDArray[Any]] = Window(WINDOW_BYTES, _weight)
+        self._crowds: Window[list[NDArray[Any]]] = Window(WINDOW_BYTES, lambda tables: sum(map(_weight, tables)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it is, not what it keeps."""
@@ -184,11 +185,17 @@ class Store:
     def people(self, row: int) -> People:
         """Return the people of one row in input px, every score 1; StoreError as for `read`."""
         shard, number = self._place(row)
-        return PeopleBatch(*(self._table(array, shard) for array in self._people)).people(number)
+        return PeopleBatch(*self._people_of(shard)).people(number)
 
     def people_batch(self, rows: Rows) -> PeopleBatch:
         """Return the people of several rows as padded tables; StoreError as for `read`."""
-        return PeopleBatch(*(self.read(f"people/{name}", rows) for name in PeopleBatch._fields))
+        numbers = self._numbers(rows)
+        columns = [np.empty((len(numbers), *array.row_shape), array.numpy) for array in self._people]
+        for i, row in enumerate(numbers.tolist()):
+            shard, number = divmod(row, self.layout.shard_rows)
+            for column, table in zip(columns, self._people_of(shard), strict=True):
+                column[i] = table[number]
+        return PeopleBatch(*columns)
 
     def image_bytes(self, row: int) -> bytes:
         """Return one image as it was encoded, checked against ``image_crc32c``; empty for a skipped row.
@@ -267,6 +274,9 @@ class Store:
             return table
 
         return self._tables.get((array.name, shard), decode)
+
+    def _people_of(self, shard: int) -> list[NDArray[Any]]:
+        return self._crowds.get(shard, lambda: [self._table(array, shard) for array in self._people])
 
     def _file(self, array: ArraySpec, shard: int) -> ShardFile | None:
         return self._files.get((array.name, shard), lambda: self._open(array, shard))

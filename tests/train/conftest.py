@@ -19,12 +19,12 @@ from spmdata.store.reader import Store, open_store
 SPEC = TargetSpec(input_hw=(64, 96), sigma=2.0, tau=4.0)
 
 
-def prepared(folder: Path, spec: TargetSpec, missing: int) -> Store:
+def prepared(folder: Path, spec: TargetSpec, missing: int, *, maps: bool = True) -> Store:
     """Prepare six small images in shards of four; the image with the number `missing` is not there."""
     annotations = write_small_coco(folder, 6, images=True)
     (folder / f"coco/train2017/{missing:06d}.jpg").unlink()
     source = CocoSource.read(annotations, image_root=folder / "coco/train2017")
-    prepare_store(plan_store(source, spec, folder / "a.zarr", shard_rows=4), scheduler="sync")
+    prepare_store(plan_store(source, spec, folder / "a.zarr", shard_rows=4, maps=maps), scheduler="sync")
     return open_store(folder / "a.zarr")
 
 
@@ -38,6 +38,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def half_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Return the same in float16."""
     return prepared(tmp_path_factory.mktemp("float16"), replace(SPEC, dtype="float16"), 3)
+
+
+@pytest.fixture(scope="session")
+def mapless_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return the same without maps."""
+    return prepared(tmp_path_factory.mktemp("mapless"), SPEC, 3, maps=False)
 
 
 @pytest.fixture(autouse=True)

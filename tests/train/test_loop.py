@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.store.reader import Store
+from spmdata.stream.buffers import Buffers, RowReader
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import LossNorm, Optimiser, TrainConfig
 from spmtrain.loop import StepLog, fit
@@ -45,6 +48,11 @@ def test_two_runs_are_equal_bit_for_bit(store: Store, config: TrainConfig) -> No
     assert all(torch.equal(one[name], two[name]) for name in one)
     other = fit(store, replace(config, out=f"{config.out}2", seed=1))
     assert other.losses != results[0].losses
+
+
+def test_maps_may_be_drawn_instead_of_stored(store: Store, mapless_store: Store, config: TrainConfig) -> None:
+    stored, drawn = (fit(s, replace(config, out=f"{config.out}{i}")) for i, s in enumerate((store, mapless_store)))
+    assert stored.losses == drawn.losses
 
 
 def test_log_says_what_a_step_did(store: Store, config: TrainConfig) -> None:
@@ -163,6 +171,23 @@ def test_missing_cuda_is_said(store: Store, config: TrainConfig, monkeypatch: py
 def test_number_of_threads_is_put_back(store: Store, config: TrainConfig) -> None:
     fit(store, replace(config, features=(8, 8), threads=2, steps=1))
     assert torch.get_num_threads() == 1
+
+
+def test_log_says_how_long_a_step_waited(store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading is the slowest: a step lasts as long as reading a batch does, and waits for what it does not compute."""
+    fill, logs, late_s = RowReader.fill, list[StepLog](), 0.1
+
+    def late(self: RowReader, buffers: Buffers, part: int, rows: NDArray[np.int64]) -> None:
+        time.sleep(late_s)
+        fill(self, buffers, part, rows)
+
+    monkeypatch.setattr(RowReader, "fill", late)
+    fit(store, replace(config, steps=6), logs.append)
+    steady = logs[3:]  # what comes before was asked for all at once
+    assert np.mean([log.step_s for log in steady]) > 0.9 * late_s
+    computed = [log.step_s - log.wait_s for log in logs]
+    assert min(computed) < late_s / 2
+    assert np.mean([log.wait_s for log in steady]) > 0.9 * late_s - np.mean(computed)
 
 
 @pytest.mark.gpu

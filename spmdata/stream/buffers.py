@@ -1,0 +1,179 @@
+"""Rows of a store in kept numpy buffers: images as the network takes them, and target maps, read or drawn.
+
+Letters: n rows; K joints; D axes; H, W cells of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spmdata.codec import Codec, Targets
+from spmdata.codec.kept import Kept
+from spmdata.errors import ImageError, SpecError, StoreError
+from spmdata.geometry import Camera
+from spmdata.images import load_input
+from spmdata.people import People
+from spmdata.store.reader import Store
+from spmdata.store.schema import RowStatus
+
+Rows = NDArray[np.int64]
+#: Where target maps come from: the store's own, drawn from its people, or nowhere.
+TargetsFrom = Literal["stored", "drawn", "none"]
+#: Returns zeros of a shape and dtype, C-contiguous.
+Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
+
+
+class RowBatch(NamedTuple):
+    """Some rows of a store, valid until the next batch is asked for: copy what is to be kept. Not to be written to."""
+
+    images: NDArray[np.uint8] | None  #: (n, H_px, W_px, 3) RGB; None when the store has none
+    targets: Targets | None  #: maps with a leading (n,): of the store's dtype as stored, float32 as drawn
+    rows: Rows  #: (n,) rows of the store: `Store.read` and `Store.people_batch` have the rest of them
+    position: int  #: of the batch in the sequence, before ranks share it
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """Arrays for up to n rows, and which of them each thread fills."""
+
+    images: NDArray[np.uint8] | None
+    targets: Targets | None
+    parts: tuple[slice, ...]
+    kept: tuple[Kept, ...]  #: one a part, when targets are drawn
+
+
+class RowReader:
+    """Fills buffers with rows of one store; threads may share it.
+
+    Parameters
+    ----------
+    store : Store
+        Finished.
+    targets : {"stored", "drawn", "none"}, optional
+        Stored where the store has maps, else drawn.
+
+    Raises
+    ------
+    StoreError
+        The store is unfinished, has no row that was not skipped, lacks the maps that are asked for, or images when
+        there are no targets.
+    SpecError
+        Another word for ``targets``.
+    """
+
+    def __init__(self, store: Store, targets: TargetsFrom | None = None) -> None:
+        if targets not in (None, *get_args(TargetsFrom)):
+            raise SpecError(f"targets must be one of {', '.join(get_args(TargetsFrom))}, got {targets!r}")
+        if not store.complete:
+            raise StoreError(
+                f"{store.path} is not finished: run the spm prepare command that made it again to finish it"
+            )
+        self.targets: TargetsFrom = targets or ("stored" if store.layout.maps else "drawn")
+        if self.targets == "stored" and not store.layout.maps:
+            raise StoreError(
+                f"{store.path}: prepared with --no-maps: take targets that are drawn, or run spm prepare without it"
+            )
+        if self.targets == "none" and not store.layout.images:
+            raise StoreError(
+                f"{store.path}: prepared with --no-images: without targets nothing is left; "
+                "run spm prepare without it, or take targets"
+            )
+        self.store = store
+        self.rows: Rows = np.flatnonzero(np.asarray(store.status) == RowStatus.OK)
+        if not len(self.rows):
+            raise StoreError(
+                f"{store.path}: each of the {len(store)} rows was skipped when it was prepared; see spm inspect"
+            )
+        self._codec = Codec(replace(store.spec, dtype="float32"))
+        if self.targets == "drawn":  # compiled once here, not by every thread or worker
+            nobody = People.empty(len(store.skeleton), store.spec.dims)
+            self._codec.kept(1).encode([nobody])
+
+    def buffers(self, n: int, parts: int = 1, allocate: Allocate = np.zeros) -> Buffers:
+        """Return buffers for up to n rows, in so many parts."""
+        layout, cuts = self.store.layout, [n * i // parts for i in range(parts + 1)]
+        slices = tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
+        images = allocate((n, *layout.spec.input_hw, 3), np.uint8) if layout.images else None
+        if self.targets == "none":
+            return Buffers(images, None, slices, ())
+        if self.targets == "drawn":
+            like = self._codec.empty_targets(0)._asdict()
+            shapes = {name: (maps.shape[1:], maps.dtype) for name, maps in like.items() if maps is not None}
+        else:
+            arrays = {array.name: array for array in layout.arrays()}
+            shapes = {name: (arrays[name].row_shape, arrays[name].numpy) for name in Targets._fields if name in arrays}
+        targets = Targets(**{name: allocate((n, *shape), dtype) for name, (shape, dtype) in shapes.items()})
+        drawn = slices if self.targets == "drawn" else ()
+        kept = tuple(Kept(self._codec, part.stop - part.start, out=targets.at(part)) for part in drawn)
+        return Buffers(images, targets, slices, kept)
+
+    def fill(self, buffers: Buffers, part: int, rows: Rows) -> None:
+        """Fill one part of the buffers with its share of a batch's rows, (n,) or fewer.
+
+        Raises
+        ------
+        StoreError
+            Damage; the message names store, array and row.
+        """
+        first = buffers.parts[part].start
+        rows = rows[buffers.parts[part]]
+        where = slice(first, first + len(rows))
+        if not len(rows):
+            return
+        try:
+            if buffers.images is not None:
+                self._fill_images(buffers.images[where], rows)
+            if buffers.kept:
+                buffers.kept[part].encode(self.store.people_batch(rows), self._cameras(rows))
+            elif buffers.targets is not None:
+                for name, maps in buffers.targets.at(where)._asdict().items():
+                    if maps is not None:
+                        self.store.read(name, rows, out=maps)
+        except StoreError as error:
+            raise StoreError(f"{self.store.path}: {error}") from error
+
+    def batch(self, buffers: Buffers, rows: Rows, position: int) -> RowBatch:
+        """Return what the buffers hold after every part was filled with its share of these rows."""
+        images, targets = buffers.images, buffers.targets
+        return RowBatch(
+            None if images is None else _read_only(images[: len(rows)]),
+            None if targets is None else _read_only_maps(targets.at(slice(len(rows)))),
+            rows,
+            position,
+        )
+
+    def _fill_images(self, images: NDArray[np.uint8], rows: Rows) -> None:
+        sizes = self.store.read("row/size_hw", rows).tolist()
+        for row, (height, width), image in zip(rows.tolist(), sizes, images, strict=True):
+            data = self.store.image_bytes(row)
+            try:
+                load_input(data, (height, width), self.store.spec.input_hw, out=image)
+            except ImageError as error:
+                raise StoreError(f"image row {row}: {error}; run spm verify-targets on it") from error
+
+    def _cameras(self, rows: Rows) -> list[Camera | None] | None:
+        """Return the cameras of the inputs, which the store has in ``row/camera``; zeros stand for none."""
+        if self.store.spec.dims == 2:
+            return None
+        numbers = self.store.read("row/camera", rows)
+        eye, zero = np.eye(3), np.zeros(3)
+        return [Camera(own[:9].reshape(3, 3), own[9:], eye, zero) if own.any() else None for own in numbers]
+
+
+def _read_only(part: NDArray[Any]) -> NDArray[Any]:
+    """Keep a view from being written to: what is drawn is undone, and what others wrote would stay."""
+    part.flags.writeable = False
+    return part
+
+
+def _read_only_maps(targets: Targets) -> Targets:
+    for maps in targets:
+        if maps is not None:
+            _read_only(maps)
+    return targets
