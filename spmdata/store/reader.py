@@ -8,11 +8,9 @@ Letters: N rows of the store; n rows read; R rows of a shard.
 
 from __future__ import annotations
 
-import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from spmdata.spec import TargetSpec
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.form import form_of
 from spmdata.store.ledger import Ledger
+from spmdata.store.remote import AnyPath, StoreName, bring
 from spmdata.store.schema import RowStatus, StoreSpec
 from spmdata.store.shards import ShardFile
 from spmdata.store.window import Window
@@ -38,13 +37,13 @@ Rows = Sequence[int] | NDArray[np.integer[Any]] | slice
 WINDOW_BYTES = 256 << 20
 
 
-def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) -> Store:
+def open_store(path: StoreName, *, allow_incomplete: bool = False) -> Store:
     """Open a prepared store.
 
     Parameters
     ----------
     path : path-like
-        A ``.zarr`` folder or a ``.h5`` file that ``spm prepare`` wrote.
+        A ``.zarr`` folder or a ``.h5`` file that ``spm prepare`` wrote, or text with the URL of a ``.zarr``.
     allow_incomplete : bool
         Also open one whose run has not finished; a row of a shard that is not written is a StoreError.
 
@@ -58,21 +57,22 @@ def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) 
     StoreError
         Nothing there, no store of ours, another format version, unfinished, a lost file; the message says what to
         do.
+    RemoteError
+        A URL that cannot be reached.
     """
-    path, form = Path(path), form_of(path)
+    form = form_of(path)
     attributes = form.attributes()
-    layout = StoreSpec.from_attributes(attributes, str(path))
+    layout = StoreSpec.from_attributes(attributes, str(form.path))
     if not attributes["spm"].get("complete") and not allow_incomplete:
-        done = len(Ledger(path).done(layout))
+        done = len(Ledger(form.path).done(layout))
         raise StoreError(
-            f"{path} is not finished: {done} of {layout.n_shards} shards are written; run the spm prepare command "
+            f"{form.path} is not finished: {done} of {layout.n_shards} shards are written; run the spm prepare command "
             "that made it again to finish it"
         )
     if attributes["spm"].get("complete") and (lost := form.lost_files(layout)):
-        raise StoreError(
-            f"{path}: {len(lost)} of its files are lost, the first is {lost[0]}; run the same spm prepare command again"
-        )
-    return Store(path, layout, attributes)
+        some = f"{len(lost)} of its files are lost, the first is {lost[0]}"
+        raise StoreError(f"{form.path}: {some}; run the same spm prepare command again")
+    return Store(form.path, layout, attributes)
 
 
 class Store:
@@ -82,7 +82,7 @@ class Store:
 
     Attributes
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemotePath
         Where it is.
     layout : StoreSpec
         What it holds.
@@ -90,7 +90,7 @@ class Store:
         The group's attributes, JSON values.
     """
 
-    def __init__(self, path: Path, layout: StoreSpec, attributes: dict[str, Any]) -> None:
+    def __init__(self, path: AnyPath, layout: StoreSpec, attributes: dict[str, Any]) -> None:
         self.path, self.layout, self.attributes = path, layout, attributes
         self._form = form_of(path.absolute())  # files are opened later, perhaps from another folder
         self._arrays = {array.name: array for array in layout.arrays()}
@@ -219,6 +219,16 @@ class Store:
     def array_bytes(self, shard: int) -> dict[str, int]:
         """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
         return self._form.array_bytes(self.layout, shard)
+
+    def read_ahead(self, names: Iterable[str], rows: Rows) -> None:
+        """Bring the shards of some rows into memory whole, a request each, all at once; from a disk nothing.
+
+        For who will read many rows of these shards soon. StoreError as for `read`, RemoteError as for `open_store`.
+        """
+        arrays = [self._array(name) for name in names]
+        for shard in np.unique(self._numbers(rows) // self.layout.shard_rows).tolist():
+            files = self._form.shard_files(self.layout, shard)
+            bring([files[self._form.file_key(array)] for array in arrays])
 
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)
