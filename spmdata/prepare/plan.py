@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from spmdata.prepare.task import BATCH_ROWS
 from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
 from spmdata.store.cost import packed_bytes
+from spmdata.store.remote import AnyPath, RemotePath, locate
 from spmdata.store.schema import StoreSpec
 
 #: Rows encoded to learn what a row costs.
@@ -57,7 +58,7 @@ class Plan:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemotePath
         The store.
     layout : StoreSpec
         Every array of it.
@@ -67,7 +68,7 @@ class Plan:
         What it costs.
     """
 
-    path: Path
+    path: AnyPath
     layout: StoreSpec
     source: Source
     estimate: Estimate
@@ -76,7 +77,7 @@ class Plan:
 def plan_store(
     source: Source,
     spec: TargetSpec,
-    path: str | Path,
+    path: str | PathLike[str] | RemotePath,
     *,
     images: bool = True,
     maps: bool = True,
@@ -92,7 +93,7 @@ def plan_store(
     spec : TargetSpec
         Conventions of the targets; its skeleton must be the source's.
     path : path-like
-        Where the store goes; its ending says in which form, ``.zarr`` or ``.h5``.
+        Where the store goes, or text with a URL of fsspec; its ending says in which form, ``.zarr`` or ``.h5``.
     images, maps : bool
         Keep the images, the target maps.
     shard_rows : int
@@ -110,7 +111,7 @@ def plan_store(
         Another skeleton or number of axes than the source's, a path that ends in something else, no rows, images
         without a folder.
     """
-    path = Path(path)
+    path = locate(path)
     if path.suffix not in (".zarr", ".h5"):
         raise SpecError(
             f"a store's name ends in .zarr or .h5, got {path.name!r}; try {path.with_suffix('.zarr').name!r}"
