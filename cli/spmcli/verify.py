@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from spmcli.options import Settings, one_store_here, talking
+from spmcli.options import STORE, Place, Settings, one_store_here, talking
 from spmcli.output import print_json, print_pairs, print_table, progress
 
 if TYPE_CHECKING:
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
 
 
 @click.command("verify-targets")
-@click.argument("store", type=click.Path(path_type=Path), required=False)
+@click.argument("store", type=STORE, required=False)
 @click.option("--nms", type=int, help="Side of the peak window, cells: 1, 3, 5 or 7.  [default: the store's]")
 @click.option("--max-people", type=int, help="Most people decoded in a row.  [default: the store's]")
 @click.option("--threshold", type=float, help="Smallest heatmap value of a peak.  [default: the store's]")
 @click.option("--threads", type=int, help="Rows decoded at once.  [default: every core]")
 @talking
 @click.pass_obj
-def command(settings: Settings, /, store: Path | None, threads: int | None, **decode: float | None) -> None:
+def command(settings: Settings, /, store: Place | None, threads: int | None, **decode: float | None) -> None:
     """Decode what STORE holds and compare it with its people: errors, losses, collisions, AP ceiling, checksums.
 
     Without STORE: the one store in this folder. Exit code 1 when an error outside collisions passes the bound derived
