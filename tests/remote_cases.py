@@ -44,6 +44,14 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
         self._count("info", path)
         return super().info(path, **kwargs)
 
+    def rm_file(self, path: str) -> None:
+        self._count("remove", path)
+        super().rm_file(path)
+
+    def ls(self, path: str, **kwargs: Any) -> Any:
+        self._count("list", path)
+        return super().ls(path, **kwargs)
+
     def find(self, path: str, **kwargs: Any) -> Any:
         self._count("list", path)
         return super().find(path, **kwargs)

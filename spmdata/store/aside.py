@@ -16,7 +16,7 @@ def set_aside(form: Form) -> None:
     StoreError at a URL, where nothing can be renamed.
     """
     if isinstance(form.path, RemotePath):
-        raise StoreError(f"--force cannot rename {form.path} aside at a URL: choose another output, or remove it first")
+        raise StoreError(f"--force cannot rename {form.path} aside: {remedy(form)}")
     number, moves = 1, list(zip(form.parts, form.aside(""), strict=True))
     while any(os.path.lexists(part) and os.path.lexists(old) for part, old in moves):
         number += 1
@@ -27,3 +27,10 @@ def set_aside(form: Form) -> None:
             os.rename(part, old)
             sync_folder(old.parent)
     sync_folder(form.path.parent)
+
+
+def remedy(form: Form) -> str:
+    """Say what may be done where a store is in the way."""
+    if isinstance(form.path, RemotePath):
+        return "choose another output, or remove that store (nothing can be renamed at a URL)"
+    return "choose another output, or --force to rename that store aside"

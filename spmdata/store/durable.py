@@ -70,8 +70,10 @@ def update_file(path: StorePath, text: bytes, temporary_name: str = TEMPORARY) -
 def remove_file(path: StorePath) -> None:
     """Remove a file if it is there, for good."""
     with suppress(FileNotFoundError):
-        path.unlink()
-        if not isinstance(path, RemotePath):
+        if isinstance(path, RemotePath):
+            path.unlink()
+        else:
+            os.unlink(path)
             sync_folder(path.parent)
 
 

@@ -86,8 +86,8 @@ class Form(Protocol):
     def lost_files(self, layout: StoreSpec) -> Sequence[StorePath]:
         """Return the files that are missing of a finished store, as far as that can be known without its ledger."""
 
-    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
-        """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
+    def array_bytes(self, layout: StoreSpec, shard: int, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Return the bytes that each array takes in a shard whose files have these sizes; StoreError on damage."""
 
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         """Return a chunk's bytes; None when all is fill value."""

@@ -65,10 +65,8 @@ def open_store(path: StoreName, *, allow_incomplete: bool = False) -> Store:
     layout = StoreSpec.from_attributes(attributes, str(form.path))
     if not attributes["spm"].get("complete") and not allow_incomplete:
         done = len(Ledger(form.path).done(layout))
-        raise StoreError(
-            f"{form.path} is not finished: {done} of {layout.n_shards} shards are written; run the spm prepare command "
-            "that made it again to finish it"
-        )
+        state = f"{form.path} is not finished: {done} of {layout.n_shards} shards are written"
+        raise StoreError(f"{state}; run the spm prepare command that made it again to finish it")
     if attributes["spm"].get("complete") and (lost := form.lost_files(layout)):
         some = f"{len(lost)} of its files are lost, the first is {lost[0]}"
         raise StoreError(f"{form.path}: {some}; run the same spm prepare command again")
@@ -218,17 +216,19 @@ class Store:
 
     def array_bytes(self, shard: int) -> dict[str, int]:
         """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
-        return self._form.array_bytes(self.layout, shard)
+        files = Ledger(self._form.path).read(shard).files
+        sizes = {name: file.bytes if file else 0 for name, file in files.items()}
+        return self._form.array_bytes(self.layout, shard, sizes)
 
     def read_ahead(self, names: Iterable[str], rows: Rows) -> None:
         """Bring the shards of some rows into memory whole, a request each, all at once; from a disk nothing.
 
         For who will read many rows of these shards soon. StoreError as for `read`, RemoteError as for `open_store`.
         """
-        arrays = [self._array(name) for name in names]
-        for shard in np.unique(self._numbers(rows) // self.layout.shard_rows).tolist():
-            files = self._form.shard_files(self.layout, shard)
-            bring([files[self._form.file_key(array)] for array in arrays])
+        keys = [self._form.file_key(self._array(name)) for name in names]
+        shards = np.unique(self._numbers(rows) // self.layout.shard_rows).tolist()
+        files = (self._form.shard_files(self.layout, shard) for shard in shards)
+        bring([of_shard[key] for of_shard in files for key in keys])
 
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.aside import set_aside
+from spmdata.store.aside import remedy, set_aside
 from spmdata.store.durable import sweep
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
@@ -63,7 +63,7 @@ def open_or_create(path: StoreName, layout: StoreSpec, *, force: bool = False) -
         if not form.ours():
             raise StoreError(f"{form.path} is there and is no spm store: choose another output") from error
         if not force:
-            raise StoreError(f"{error}; choose another output, or --force to rename that store aside") from error
+            raise StoreError(f"{error}; {remedy(form)}") from error
         set_aside(form)
         form.create(layout)
         return {}

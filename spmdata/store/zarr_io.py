@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import LEVEL, encode_chunk
-from spmdata.store.durable import create_tree, file_size, update_file
+from spmdata.store.durable import create_tree, update_file
 from spmdata.store.remote import RemotePath, StorePath, each
 from spmdata.store.remote_shard import RemoteShard
 from spmdata.store.schema import StoreSpec
@@ -84,10 +84,8 @@ class ZarrForm:
         """Only the ledger tells a lost file from one that is all fill value: it is asked when a shard is read."""
         return []
 
-    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
-        files = self.shard_files(layout, shard)
-        sizes = each(self.path, file_size, files.values())
-        return {name: size or 0 for name, size in zip(files, sizes, strict=True)}
+    def array_bytes(self, layout: StoreSpec, shard: int, sizes: Mapping[str, int]) -> dict[str, int]:
+        return dict(sizes)
 
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         return encode_chunk(array, values)
@@ -132,8 +130,9 @@ def read_attributes(path: StorePath) -> dict[str, Any]:
         root = json.loads((path / ROOT_FILE).read_bytes())
         attributes = root["attributes"]
     except FileNotFoundError as error:
-        lacks = f"no such store: {path}" if isinstance(path, RemotePath) else f"{path} is no spm store"
-        raise StoreError(f"{lacks}: it has no {ROOT_FILE}: {error.strerror}") from error
+        if isinstance(path, RemotePath):
+            raise StoreError(f"no such store: {path}: {error.strerror}") from error
+        raise StoreError(f"{path} is no spm store: it has no {ROOT_FILE}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is no spm store: it has no readable {ROOT_FILE} with attributes") from error
     if not isinstance(attributes, dict):

@@ -24,6 +24,7 @@ from spmdata.prepare.plan import Plan, plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.registry import open_source
 from spmdata.spec import TargetSpec
+from spmdata.store.check import check_store
 from spmdata.store.reader import Store, open_store
 from spmdata.store.remote import locate
 from spmdata.store.remote_lock import lock_of
@@ -227,7 +228,7 @@ def test_http_reads_from_a_server_without_ranges(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(spmdata.store.remote_shard, "REQUEST_BYTES", 0)
         store = open_store(url)
         assert_reads(store)
-        store.read("offsets", [3])
+        assert check_store(url) == []
         with pytest.raises(RemoteError, match=r"cannot write .*a\.zarr.* stores at http:// and https:// are read-only"):
             lock_of(locate(url)).__enter__()
         with pytest.raises(StoreError, match=r"^no such store: .*/b\.zarr"):
