@@ -26,8 +26,9 @@ WHOLE_BYTES = 512 << 20
 WAITS_S = (0.1, 0.4, 1.2, 3.0)
 #: No try begins later than this after the first: libraries such as s3fs try several times on their own.
 GIVE_UP_S = 20.0
-#: errno of answers that no second try changes.
+#: errno of answers that no second try changes; s3fs gives the last when the bucket lies in another region.
 FINAL = {errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENAMETOOLONG, errno.EROFS}
+FINAL |= {errno.EREMCHG} if hasattr(errno, "EREMCHG") else set()
 
 
 class Connection:
@@ -107,13 +108,18 @@ class Connection:
 
 def _may_pass(error: Exception) -> bool:
     """Whether it is worth asking again; file systems raise whatever their libraries do."""
-    status = getattr(error, "status", getattr(error, "code", None))
-    if isinstance(status, int) and 400 <= status < 500:
+    if 400 <= (status := _http_status(error)) < 500:
         return status in (408, 429)
     if isinstance(error, OSError):
         return not isinstance(error, PermissionError) and error.errno not in FINAL
     mistakes = (NotImplementedError, ImportError, ValueError, TypeError, AttributeError, LookupError)
     return not isinstance(error, mistakes) and not _lacks_credentials(error)
+
+
+def _http_status(error: Exception) -> int:
+    """Return what an error of aiohttp or gcsfs says, else 0."""
+    status = getattr(error, "status", getattr(error, "code", 0))
+    return status if isinstance(status, int) else 0
 
 
 def _lacks_credentials(error: Exception) -> bool:
@@ -128,7 +134,7 @@ def _said(error: Exception) -> str:
 
 
 def _remedy(error: Exception) -> str:
-    if isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403) or _lacks_credentials(error):
+    if isinstance(error, PermissionError) or _http_status(error) in (401, 403) or _lacks_credentials(error):
         return "check the credentials and what they allow"
     if _may_pass(error):
         return "given up after several tries: run the same command again later"

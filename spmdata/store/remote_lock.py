@@ -18,6 +18,9 @@ from spmdata.errors import RemoteError, StoreError
 from spmdata.store.lock import StoreLock, alive
 from spmdata.store.remote import RemotePath, StorePath
 
+#: Runs of this process that hold a lock: another with its process id is dead, as in containers that count from 1.
+_held: set[str] = set()
+
 
 def lock_of(path: StorePath, *, take_over: bool = False) -> StoreLock | RemoteLock:
     """Return the lock of a store, to be held by ``with``; both kinds say in ``message`` what was taken over."""
@@ -52,19 +55,16 @@ class RemoteLock:
     def __init__(self, path: RemotePath, *, take_over: bool = False) -> None:
         self.message = ""
         self._path, self._take_over, self._pid = path.with_name(path.name + ".lock"), take_over, 0
-        self._mine = {"host": socket.gethostname(), "pid": os.getpid(), "run": uuid.uuid4().hex}
+        self._mine: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "run": uuid.uuid4().hex}
 
     def __enter__(self) -> RemoteLock:
         """Take the lock."""
-        owner = self._owner()
-        self._judge(owner)
+        _held.add(self._mine["run"])
         try:
-            self._put(new=owner is None)
-        except FileExistsError:
-            self._judge(self._owner())
-            self._put(new=False)
-        if (owner := self._owner()) != self._mine:  # put by another at the same moment: the last one has it
-            self._judge(owner)
+            self._take()
+        except BaseException:
+            _held.discard(self._mine["run"])
+            raise
         self._pid = os.getpid()
         return self
 
@@ -75,9 +75,21 @@ class RemoteLock:
         if self._pid != os.getpid():
             return
         self._pid = 0
+        _held.discard(self._mine["run"])
         with suppress(RemoteError, FileNotFoundError):
             if self._owner() == self._mine:
                 self._path.unlink()
+
+    def _take(self) -> None:
+        owner = self._owner()
+        self._judge(owner)
+        try:
+            self._put(new=owner is None)
+        except FileExistsError:
+            self._judge(self._owner())
+            self._put(new=False)
+        if (owner := self._owner()) != self._mine:  # put by another at the same moment: the last one has it
+            self._judge(owner)
 
     def _put(self, *, new: bool) -> None:
         data = json.dumps(self._mine).encode()
@@ -103,8 +115,12 @@ class RemoteLock:
         if owner is None:
             return
         who, here = f"process {owner.get('pid')} on {owner.get('host')}", owner.get("host") == self._mine["host"]
-        if here and alive(owner.get("pid")):
-            raise StoreError(f"{self._path}: {who} is writing this store; wait for it, or stop it and run again")
+        lives = owner.get("run") in _held if owner.get("pid") == os.getpid() else alive(owner.get("pid"))
+        if here and lives:
+            raise StoreError(
+                f"{self._path}: {who} is writing this store; wait for it, or stop it and run again (if that is no run "
+                "of spm prepare, remove this object)"
+            )
         if not here and not self._take_over:
             raise StoreError(
                 f"{self._path}: {who} holds this store, and from {self._mine['host']} it cannot be seen whether it "

@@ -117,14 +117,17 @@ def test_locks_are_one_object() -> None:
     assert lock.message == ""
 
 
-@pytest.mark.parametrize("host", [socket.gethostname(), "elsewhere"])
-def test_lock_of_a_dead_run(host: str) -> None:
-    put(f"{KEY}.lock", json.dumps({"host": host, "pid": 2**22 + 1}).encode())
+@pytest.mark.parametrize(
+    ("host", "pid"), [(socket.gethostname(), 2**22 + 1), (socket.gethostname(), os.getpid()), ("elsewhere", 1)]
+)
+def test_lock_of_a_dead_run(host: str, pid: int) -> None:
+    """Also of one that had our process id."""
+    put(f"{KEY}.lock", json.dumps({"host": host, "pid": pid, "run": "before"}).encode())
     if host == "elsewhere":
         with pytest.raises(StoreError, match=r"process .* on elsewhere holds this store.* run again with --take-over"):
             lock_of(locate(URL)).__enter__()
     with lock_of(locate(URL), take_over=host == "elsewhere") as lock:
-        assert lock.message == f"took over the lock of process {2**22 + 1} on {host}, which did not finish"
+        assert lock.message == f"took over the lock of process {pid} on {host}, which did not finish"
         assert json.loads(objects()[f"{KEY}.lock"])["pid"] == os.getpid()
     assert not objects()
 
