@@ -19,6 +19,10 @@ class StoreError(SpmError):
     """A store that is foreign, unfinished, damaged, locked or made by other settings."""
 
 
+class RemoteError(SpmError):
+    """A store that a URL names and that cannot be reached: credentials, bucket, network, a missing package."""
+
+
 class ImageError(SpmError):
     """An image that cannot be read or decoded, or whose size is not the annotations'; the caller names the file."""
 

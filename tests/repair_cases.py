@@ -34,7 +34,7 @@ def root_of(path: Path) -> Path:
 
 def shard_file(path: Path, shard: int, array: str = "offsets") -> Path:
     files = form_of(path).shard_files(layout_of(path), shard)
-    return files.get(array) or files["shard"]
+    return Path(str(files.get(array) or files["shard"]))
 
 
 def layout_of(path: Path) -> StoreSpec:

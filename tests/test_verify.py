@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = CocoSource.read(write_small_coco(folder, 20), image_root=None)
     plan = plan_store(source, SPEC, folder / "small.zarr", images=False, shard_rows=8)
     prepare_store(plan)
-    return plan.path
+    return Path(plan.path)
 
 
 def test_people_apart_come_back_exactly() -> None:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from spmcli.options import Settings, flipping, talking
+from spmcli.options import PATH, STORE, Place, Settings, flipping, talking
 from spmcli.output import pose3d_table, print_json, print_pairs, print_table, progress
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command("eval")
 @click.argument("checkpoint", type=PATH)
-@click.option("--store", type=PATH, required=True, help="Finished store with images that the network has not seen.")
+@click.option("--store", type=STORE, required=True, help="Finished store with images that the network has not seen.")
 @click.option("--batch", type=int, default=16, show_default=True, help="Images at once.")
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that read images.")
 @flipping
@@ -27,7 +25,7 @@ def command(
     settings: Settings,
     /,
     checkpoint: Path,
-    store: Path,
+    store: Place,
     batch: int,
     threads: int,
     device: str,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+#: A store: a path, or text with a URL.
+Place = Path | str
 
 
 @dataclass
@@ -49,6 +51,19 @@ def talking(function: F) -> F:
 
 #: Add --flip.
 flipping = click.option("--flip", is_flag=True, help="Average the maps of image and mirror image: twice the work.")
+
+
+class StoreType(click.ParamType[Place]):
+    """A path, or the URL of a store as it was written: a path would make one slash of two."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        """Return text where it has ``://``, else a path."""
+        return value if "://" in str(value) else Path(value)
+
+
+STORE = StoreType()
 
 
 class SizeType(click.ParamType[tuple[int, int]]):
@@ -142,8 +157,8 @@ def _spec(file: Path | None, changes: Mapping[str, Any], skeleton: Skeleton, dim
     return TargetSpec.preset(values.pop("preset"), skeleton=skeleton, **values)
 
 
-def one_store_here(path: Path | None) -> Path:
-    """Return the path, or the one store in the current folder when none is given."""
+def one_store_here(path: Place | None) -> Place:
+    """Return the path or URL, or the one store in the current folder when none is given."""
     if path is not None:
         return path
     found = sorted(path for ending in ("*.zarr", "*.h5") for path in Path().glob(ending))

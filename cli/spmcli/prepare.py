@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spmcli.options import PATH, Settings, chooses_conventions, given, open_with_spec, reads_annotations, talking
+from spmcli.options import (
+    PATH,
+    STORE,
+    Place,
+    Settings,
+    chooses_conventions,
+    given,
+    open_with_spec,
+    reads_annotations,
+    talking,
+)
 from spmcli.output import bytes_text, note, print_json, print_pairs, progress, seconds_text
 
 if TYPE_CHECKING:
@@ -36,7 +46,7 @@ SAID = ("hierarchical", "input_hw", "stride")
 )
 @click.option("--all-images", is_flag=True, help="Also images without a labelled person.")
 @chooses_conventions
-@click.option("--out", type=PATH, help="Store to write, .zarr or .h5.  [default: SOURCE.zarr]")
+@click.option("--out", type=STORE, help="Store to write, .zarr or .h5, or the URL of a .zarr.  [default: SOURCE.zarr]")
 @click.option(
     "--scheduler", default="threads", show_default=True, help="Dask: threads, processes, sync or tcp://host:port."
 )
@@ -51,7 +61,7 @@ def command(
     settings: Settings,
     /,
     source: str,
-    out: Path | None,
+    out: Place | None,
     file: Path | None,
     no_images: bool,
     no_maps: bool,

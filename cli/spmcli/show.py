@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spmcli.options import Settings, one_store_here, talking
+from spmcli.options import PATH, STORE, Place, Settings, one_store_here, talking
 from spmcli.output import bytes_text, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ SKIPPED_SHOWN = 5
 
 
 @click.command("inspect")
-@click.argument("store", type=click.Path(path_type=Path), required=False)
+@click.argument("store", type=STORE, required=False)
 @click.argument("row", type=int, required=False)
-@click.option("--write-spec", type=click.Path(path_type=Path), help="Write its conventions, for spm prepare --spec.")
+@click.option("--write-spec", type=PATH, help="Write its conventions, for spm prepare --spec.")
 @talking
 @click.pass_obj
-def command(settings: Settings, /, store: Path | None, row: int | None, write_spec: Path | None) -> None:
+def command(settings: Settings, /, store: Place | None, row: int | None, write_spec: Path | None) -> None:
     """Show what STORE holds: arrays and their bytes, people, conventions, ledger, source; or one ROW in numbers.
 
     Without STORE: the one store in this folder. An unfinished store is shown as far as it goes.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spmcli.options import Settings, talking
+from spmcli.options import PATH, STORE, Place, Settings, talking
 from spmcli.output import plain_note, print_json, print_pairs, progress, seconds_text
 
 if TYPE_CHECKING:
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.option("--store", type=click.Path(path_type=Path), required=True, help="Finished store with images.")
-@click.option("--val", type=click.Path(path_type=Path), help="Store to evaluate on; best.pt is kept by its AP.")
+@click.option("--store", type=STORE, required=True, help="Finished store with images.")
+@click.option("--val", type=STORE, help="Store to evaluate on; best.pt is kept by its AP.")
 @click.option("--resume", is_flag=True, help="Go on from OUT/last.pt, exactly as if the run had not stopped.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML file of training settings; the options here win over it."
-)
+@click.option("--config", type=PATH, help="TOML file of training settings; the options here win over it.")
 @click.option("--preset", help="Network: tiny, small or paper (8 stacks of 256).  [default: tiny]")
 @click.option("--steps", type=int, help="Optimiser steps.  [default: the preset's; 600 for tiny]")
 @click.option("--batch", type=int, help="Rows a step.  [default: the preset's; 16 for tiny]")
@@ -28,14 +26,14 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of the first weights and the order of rows.  [default: 0]")
 @click.option("--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core]")
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the checkpoint.  [default: run]")
+@click.option("--out", type=PATH, help="Folder for the checkpoint.  [default: run]")
 @talking
 @click.pass_obj
 def command(
     settings: Settings,
     /,
-    store: Path,
-    val: Path | None,
+    store: Place,
+    val: Place | None,
     resume: bool,
     config: Path | None,
     out: Path | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spmcli.options import PATH, Settings, given, one_store_here, talking
+from spmcli.options import PATH, STORE, Place, Settings, given, one_store_here, talking
 from spmcli.output import note, pose3d_table, print_json, print_pairs, print_table, progress
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify-targets")
-@click.argument("store", type=click.Path(path_type=Path), required=False)
+@click.argument("store", type=STORE, required=False)
 @click.option("--nms", type=int, help="Side of the peak window, cells: 1, 3, 5 or 7.  [default: the store's]")
 @click.option("--max-people", type=int, help="Most people decoded in a row.  [default: the store's]")
 @click.option("--threshold", type=float, help="Smallest heatmap value of a peak.  [default: the store's]")
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @talking
 @click.pass_obj
 def command(
-    settings: Settings, /, store: Path | None, threads: int | None, repair: bool, **rest: float | Path | None
+    settings: Settings, /, store: Place | None, threads: int | None, repair: bool, **rest: float | Path | None
 ) -> None:
     """Decode what STORE holds and compare it with its people: errors, losses, collisions, AP ceiling, checksums.
 
@@ -63,7 +63,7 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _repair(settings: Settings, path: Path, threads: int | None, where: dict[str, Path]) -> Repair:
+def _repair(settings: Settings, path: Place, threads: int | None, where: dict[str, Path]) -> Repair:
     from spmdata.prepare.repair import repair_store
 
     with progress(settings, "repair", "shards") as advance:

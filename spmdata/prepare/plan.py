@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from spmdata.errors import SpecError
 from spmdata.prepare.task import IMAGE_THREADS, ShardTask, put_shard
 from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
+from spmdata.store.remote import AnyPath, RemotePath, locate
 from spmdata.store.schema import StoreSpec
 from spmdata.store.writer import ShardWriter
 from spmdata.views import ViewRanges
@@ -108,7 +110,7 @@ class Plan:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemotePath
         The store.
     layout : StoreSpec
         Every array of it.
@@ -118,7 +120,7 @@ class Plan:
         What it costs.
     """
 
-    path: Path
+    path: AnyPath
     layout: StoreSpec
     source: Source
     estimate: Estimate
@@ -127,7 +129,7 @@ class Plan:
 def plan_store(
     source: Source,
     spec: TargetSpec,
-    path: str | Path,
+    path: str | PathLike[str] | RemotePath,
     *,
     images: bool = True,
     maps: bool = True,
@@ -145,7 +147,7 @@ def plan_store(
     spec : TargetSpec
         Conventions of the targets; its skeleton must be the source's.
     path : path-like
-        Where the store goes; its ending says in which form, ``.zarr`` or ``.h5``.
+        Where the store goes, or text with a URL of fsspec; its ending says in which form, ``.zarr`` or ``.h5``.
     images, maps : bool
         Keep the images, the target maps.
     shard_rows : int
@@ -167,7 +169,7 @@ def plan_store(
         Another skeleton or number of axes than the source's, a path that ends in something else, no rows, images
         without a folder.
     """
-    path = Path(path)
+    path = locate(path)
     if path.suffix not in (".zarr", ".h5"):
         raise SpecError(
             f"a store's name ends in .zarr or .h5, got {path.name!r}; try {path.with_suffix('.zarr').name!r}"
@@ -194,7 +196,7 @@ def plan_store(
     return Plan(path, layout, source, _estimate(source, layout, path))
 
 
-def _estimate(source: Source, layout: StoreSpec, path: Path) -> Estimate:
+def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     """Make a few rows spread over the set and count what one costs."""
     if layout.maps:
         Codec(layout.spec).warm_up(decode=False)
@@ -234,7 +236,7 @@ def _memory() -> tuple[int, int]:
     return peak, peak
 
 
-def _trial(source: Source, layout: StoreSpec, path: Path, views: int, images: int) -> tuple[float, float]:
+def _trial(source: Source, layout: StoreSpec, path: AnyPath, views: int, images: int) -> tuple[float, float]:
     """Make a shard of so many images in memory; return bytes a row, of tables only without others, and core seconds."""
     some = np.unique(np.linspace(0, len(source) - 1, images).astype(int)).tolist()
     samples = [source[i] for i in some]

@@ -24,8 +24,9 @@ from spmdata.store.check import Damage, check_store
 from spmdata.store.durable import unseal
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import Ledger, ShardRecord
-from spmdata.store.lock import StoreLock
 from spmdata.store.manifest import MANIFEST, is_of, sha256
+from spmdata.store.remote import StoreName, StorePath
+from spmdata.store.remote_lock import lock_of
 from spmdata.store.schema import StoreSpec
 from spmdata.store.writer import finalise
 
@@ -53,7 +54,7 @@ class Repair:
 
 
 def repair_store(
-    path: str | Path,
+    path: StoreName,
     *,
     annotations: str | Path | None = None,
     images: str | Path | None = None,
@@ -90,19 +91,18 @@ def repair_store(
         The source is not there, or cannot be read.
     """
     form = form_of(path)
-    path = form.path
     if form.vacant():
-        raise StoreError(f"no such store: {path}")
-    with StoreLock(path) as lock:
+        raise StoreError(f"no such store: {form.path}")
+    with lock_of(form.path) as lock:
         layout = _layout(form)
-        damage = check_store(path)
+        damage = check_store(form.path)
         shards = sorted({d.shard for d in damage if d.shard is not None})
         if shards:
             where = {"annotations": annotations, "images": images, "root": root}
-            _mend(path, layout, source_of(layout, **where), shards, threads, on_shard)
+            _mend(form, layout, source_of(layout, **where), shards, threads, on_shard)
         if damage:
             _make_folders(form, map(form.file, form.metadata_names(layout)))
-            finalise(path, layout)
+            finalise(form.path, layout)
     return Repair(tuple(damage), tuple(shards), (lock.message,) if lock.message else ())
 
 
@@ -162,15 +162,15 @@ def _layout(form: Form) -> StoreSpec:
 
 
 def _mend(
-    path: Path, layout: StoreSpec, source: Source, shards: list[int], threads: int | None, on_shard: OnShard | None
+    form: Form, layout: StoreSpec, source: Source, shards: list[int], threads: int | None, on_shard: OnShard | None
 ) -> None:
-    form, refused = form_of(path), list[str]()
+    refused = list[str]()
     if layout.maps:
         Codec(layout.spec).warm_up(decode=False)
     for shard in shards:
-        _make_folders(form, [Ledger(path).file(shard), *form.shard_files(layout, shard).values()])
+        _make_folders(form, [Ledger(form.path).file(shard), *form.shard_files(layout, shard).values()])
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
-        for done, text in enumerate(pool.map(lambda shard: _mend_shard(path, layout, source, shard), shards)):
+        for done, text in enumerate(pool.map(lambda shard: _mend_shard(form, layout, source, shard), shards)):
             refused += [text] if text else []
             if on_shard:
                 on_shard(done + 1, len(shards))
@@ -178,17 +178,17 @@ def _mend(
         raise StoreError(f"{len(refused)} of {len(shards)} damaged shards could not be mended: {'; '.join(refused)}")
 
 
-def _mend_shard(path: Path, layout: StoreSpec, source: Source, shard: int) -> str:
+def _mend_shard(form: Form, layout: StoreSpec, source: Source, shard: int) -> str:
     """Write a shard as it was; return why it would come out otherwise, else nothing."""
-    ledger, form = Ledger(path), form_of(path)
+    ledger = Ledger(form.path)
     with tempfile.TemporaryDirectory(prefix="spm-repair-") as folder:
-        beside = Path(folder, f"data{'.zarr' if form.home == path else '.h5'}")
+        beside = Path(folder, f"data{'.zarr' if form.home == form.path else '.h5'}")
         form_of(beside).create(layout)
         record = write_task(shard_task(beside, layout, source, shard))
         digest = sha256(Ledger(beside).file(shard))
     wanted = _record_sha256(form, layout, shard)
     if wanted is None or digest == wanted:
-        write_task(shard_task(path, layout, source, shard))
+        write_task(shard_task(form.path, layout, source, shard))
         return ""
     return (
         f"shard {shard} would not come out as it was written ({_difference(ledger, record)}) and was left alone; "
@@ -220,7 +220,7 @@ def _difference(ledger: Ledger, now: ShardRecord) -> str:
     return f"other bytes of {', '.join(names)}: other images, or other versions of the libraries that pack them"
 
 
-def _make_folders(form: Form, files: Iterable[Path]) -> None:
-    """Make the folders of files anew, should they be lost."""
-    for folder in sorted({form.home / ".spm/ledger", *(file.parent for file in files)}):
+def _make_folders(form: Form, files: Iterable[StorePath]) -> None:
+    """Make the folders of files anew, should they be lost; at a URL there are none."""
+    for folder in sorted({form.home / ".spm/ledger"} | {file.parent for file in files if isinstance(file, Path)}):
         folder.mkdir(parents=True, exist_ok=True)

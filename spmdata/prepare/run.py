@@ -23,7 +23,7 @@ from spmdata.errors import SpecError, SpmError
 from spmdata.prepare.plan import Plan
 from spmdata.prepare.task import ShardTask, shard_task, write_task
 from spmdata.store.ledger import ShardRecord, Totals
-from spmdata.store.lock import StoreLock
+from spmdata.store.remote_lock import lock_of
 from spmdata.store.writer import finalise, open_or_create
 
 #: Called after every shard with its record, how many are done, and how many there are.
@@ -94,12 +94,14 @@ def prepare_store(
         An unknown scheduler, or fewer than one worker.
     StoreError
         The store is locked, foreign, or made by other settings.
+    RemoteError
+        A URL that cannot be reached or written.
     ImageError
         With ``strict``.
     """
     start = time.perf_counter()
     run = _runner(scheduler, workers)
-    with StoreLock(plan.path, take_over=take_over) as lock:
+    with lock_of(plan.path, take_over=take_over) as lock:
         done = open_or_create(plan.path, plan.layout, force=force)
         before, total = len(done), plan.layout.n_shards
         tasks = [

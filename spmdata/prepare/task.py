@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from spmdata.padded import PeopleBatch, move_people, pad_people
 from spmdata.people import People, Sample
 from spmdata.sources.base import ImageReader, Source
 from spmdata.store.ledger import ShardRecord, SkippedRow
+from spmdata.store.remote import StoreName, locate
 from spmdata.store.schema import RowStatus, StoreSpec
 from spmdata.store.writer import ShardWriter
 
@@ -83,12 +83,12 @@ class ShardTask:
     strict: bool = False
 
 
-def shard_task(path: str | Path, layout: StoreSpec, source: Source, shard: int, strict: bool = False) -> ShardTask:
+def shard_task(path: StoreName, layout: StoreSpec, source: Source, shard: int, strict: bool = False) -> ShardTask:
     """Return the task that writes one shard of the store at ``path`` from the source of its rows."""
     rows, views = layout.rows_of(shard), layout.views
     samples = Rows(source, range(rows.start // views, -(-rows.stop // views)))
     return ShardTask(
-        str(Path(path).absolute()), layout, shard, samples, source.image_reader if layout.images else None, strict
+        str(locate(path).absolute()), layout, shard, samples, source.image_reader if layout.images else None, strict
     )
 
 

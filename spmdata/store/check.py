@@ -6,17 +6,19 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import checked
-from spmdata.store.durable import TEMPORARY, unseal
+from spmdata.store.durable import TEMPORARY, files_below, sizes_below, unseal
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger
 from spmdata.store.manifest import MANIFEST, is_of, manifest_files, sha256
+from spmdata.store.remote import StorePath, each
 from spmdata.store.schema import StoreSpec
 from spmdata.store.shards import REMEDY
+
+SizeOf = Callable[[StorePath], int | None]
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ def check_store(path: str | os.PathLike[str], *, progress: Callable[[int, int], 
     complete = attributes["spm"].get("complete") is True
     found = list(_check_manifest(form, layout) if complete else _check_unfinished(form, layout))
     expected = {form.home / MANIFEST, *map(form.file, manifest_files(form, layout))}
+    size_of = sizes_below(form.home)
     for shard in range(layout.n_shards):
-        found += _check_shard(form, layout, shard, complete)
+        found += _check_shard(form, layout, shard, complete, size_of)
         expected.update(form.shard_files(layout, shard).values())
         if progress:
             progress(shard + 1, layout.n_shards)
@@ -93,11 +96,16 @@ def _check_manifest(form: Form, layout: StoreSpec | None) -> Iterator[Damage]:
     files = content["files"]
     if layout and (sorted(files) != manifest_files(form, layout) or content["fingerprint"] != layout.fingerprint()):
         yield Damage(None, None, None, f"{MANIFEST} is of another store")
-    for name, digest in files.items():
-        if not form.file(name).is_file():
-            yield Damage(None, None, None, f"{name} is missing")
-        elif sha256(form.file(name)) != digest:
-            yield Damage(None, None, None, f"{name} is not as it was written: its sha256 differs")
+
+    def check(name: str) -> str:
+        try:
+            return "" if sha256(form.file(name)) == files[name] else "is not as it was written: its sha256 differs"
+        except (FileNotFoundError, IsADirectoryError):
+            return "is missing"
+
+    for name, state in zip(files, each(form.home, check, files), strict=True):
+        if state:
+            yield Damage(None, None, None, f"{name} {state}")
 
 
 def _check_unfinished(form: Form, layout: StoreSpec) -> Iterator[Damage]:
@@ -109,9 +117,9 @@ def _check_unfinished(form: Form, layout: StoreSpec) -> Iterator[Damage]:
         yield Damage(None, None, None, f"{form.root} is not as it was written: it says neither finished nor unfinished")
 
 
-def _check_shard(form: Form, layout: StoreSpec, shard: int, complete: bool) -> Iterator[Damage]:
+def _check_shard(form: Form, layout: StoreSpec, shard: int, complete: bool, size_of: SizeOf) -> Iterator[Damage]:
     ledger = Ledger(form.path)
-    if not complete and not ledger.file(shard).exists():
+    if not complete and size_of(ledger.file(shard)) is None:
         return
     try:
         record = ledger.read(shard)
@@ -125,21 +133,32 @@ def _check_shard(form: Form, layout: StoreSpec, shard: int, complete: bool) -> I
     if record.fingerprint != layout.fingerprint():
         yield Damage(None, shard, None, f"the ledger's record of shard {shard} has another fingerprint")
     arrays = {form.file_key(array): array if form.names_rows else None for array in layout.arrays()}
-    for name, file in files.items():
-        yield from _check_file(form, layout, arrays[name], file, record.files[name], shard)
+
+    def check(name: str) -> list[Damage]:
+        size = size_of(files[name])
+        return list(_check_file(form, layout, arrays[name], files[name], size, record.files[name], shard))
+
+    for damage in each(form.home, check, files):
+        yield from damage
 
 
 def _check_file(
-    form: Form, layout: StoreSpec, array: ArraySpec | None, file: Path, wanted: FileRecord | None, shard: int
+    form: Form,
+    layout: StoreSpec,
+    array: ArraySpec | None,
+    file: StorePath,
+    size: int | None,
+    wanted: FileRecord | None,
+    shard: int,
 ) -> Iterator[Damage]:
     """Compare one file of a shard with the ledger; name the rows whose chunks are damaged, where it is one array's."""
     name, said = array.name if array else None, file.relative_to(form.home)
-    if wanted is None or not file.is_file():
-        if file.exists() or wanted is not None:
+    if wanted is None or size is None:
+        if size is not None or wanted is not None:
             state = "is missing" if wanted else "should not be there: all its rows are fill value"
             yield Damage(name, shard, None, f"{said} {state}")
         return
-    intact = FileRecord(file.stat().st_size, sha256(file)) == wanted
+    intact = FileRecord(size, sha256(file)) == wanted
     damage = list(_check_chunks(form, layout, array, shard)) if array else []
     if not intact and not damage:
         damage = [Damage(name, shard, None, f"{said} is not as it was written: its size or sha256 differs")]
@@ -160,10 +179,8 @@ def _check_chunks(form: Form, layout: StoreSpec, array: ArraySpec, shard: int) -
             yield Damage(array.name, shard, row, str(error).removesuffix(REMEDY))
 
 
-def _unexpected(form: Form, expected: set[Path], complete: bool) -> Iterator[Damage]:
+def _unexpected(form: Form, expected: set[StorePath], complete: bool) -> Iterator[Damage]:
     """Name files that belong to no store; temp files of an unfinished one are its next run's to remove."""
-    for parent, _, names in os.walk(form.home):
-        for name in sorted(names):
-            file = Path(parent, name)
-            if file not in expected and (complete or not name.startswith(TEMPORARY)):
-                yield Damage(None, None, None, f"{file.relative_to(form.home)} is not part of the store")
+    for file in files_below(form.home):
+        if file not in expected and (complete or not file.name.startswith(TEMPORARY)):
+            yield Damage(None, None, None, f"{file.relative_to(form.home)} is not part of the store")

@@ -1,7 +1,8 @@
 """Files that are whole or not there, and JSON that carries its own seal.
 
-Everything a store writes to disk goes through this module: temp name in the same folder, fsync, rename, fsync of the
-folder. A run may be killed between any two lines and leaves nothing but temp files, which `sweep` removes.
+Everything a store writes goes through this module. On a disk: temp name in the same folder, fsync, rename, fsync of the
+folder. A run may be killed between any two lines and leaves nothing but temp files, which `sweep` removes. At a URL an
+object is put whole or not at all.
 """
 
 from __future__ import annotations
@@ -11,24 +12,25 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from spmdata.errors import StoreError
+from spmdata.store.remote import RemotePath, StorePath
 
 #: How the name of every temp file and folder begins.
 TEMPORARY = ".tmp-"
 
 
-def write_file(path: Path, pieces: Iterable[bytes], temporary_name: str = TEMPORARY) -> None:
+def write_file(path: StorePath, pieces: Iterable[bytes], temporary_name: str = TEMPORARY) -> None:
     """Write a file whole: nobody ever sees a part of it under its name.
 
     Parameters
     ----------
-    path : Path
-        In a folder that exists.
+    path : Path or RemotePath
+        On a disk, in a folder that exists.
     pieces : iterable of bytes
         What it is to hold.
     temporary_name : str
@@ -38,7 +40,11 @@ def write_file(path: Path, pieces: Iterable[bytes], temporary_name: str = TEMPOR
     ------
     StoreError
         The disk refuses; a rerun is harmless.
+    RemoteError
+        The file system at the URL does.
     """
+    if isinstance(path, RemotePath):
+        return path.write_bytes(b"".join(pieces))
     temporary = path.with_name(f"{temporary_name}{uuid.uuid4().hex}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
@@ -53,17 +59,22 @@ def write_file(path: Path, pieces: Iterable[bytes], temporary_name: str = TEMPOR
         raise StoreError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
 
 
-def update_file(path: Path, text: bytes, temporary_name: str = TEMPORARY) -> None:
+def update_file(path: StorePath, text: bytes, temporary_name: str = TEMPORARY) -> None:
     """Write a file whole unless it holds just that already."""
-    if not path.is_file() or path.read_bytes() != text:
-        write_file(path, [text], temporary_name)
+    with suppress(OSError):
+        if path.read_bytes() == text:
+            return
+    write_file(path, [text], temporary_name)
 
 
-def remove_file(path: Path) -> None:
+def remove_file(path: StorePath) -> None:
     """Remove a file if it is there, for good."""
     with suppress(FileNotFoundError):
-        os.unlink(path)
-        sync_folder(path.parent)
+        if isinstance(path, RemotePath):
+            path.unlink()
+        else:
+            os.unlink(path)
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -75,14 +86,44 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def create_tree(path: Path, files: Mapping[str, bytes], folders: Iterable[str]) -> None:
+def sizes_below(folder: StorePath) -> Callable[[StorePath], int | None]:
+    """Return what tells the bytes of a file below a folder, None where there is none: one listing at a URL."""
+    listed = folder.below() if isinstance(folder, RemotePath) else None
+    if listed is not None:
+        return lambda file: listed.get(file) if isinstance(file, RemotePath) else None
+    return file_size
+
+
+def file_size(file: StorePath) -> int | None:
+    """Return the bytes of a file; None when there is none."""
+    if isinstance(file, RemotePath):
+        return file.size()
+    return file.stat().st_size if file.is_file() else None
+
+
+def files_below(folder: StorePath) -> Iterator[StorePath]:
+    """Yield every file below a folder; none at a URL that cannot be listed (HTTP)."""
+    if isinstance(folder, RemotePath):
+        yield from folder.below() or {}
+        return
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in sorted(names))
+
+
+def create_tree(path: StorePath, files: Mapping[str, bytes], folders: Iterable[str]) -> None:
     """Create a folder with files (by relative path) and empty folders in it, all at once, by a rename.
+
+    At a URL there are no folders, and a kill may leave out some of the files; the uppermost come first.
 
     Raises
     ------
     StoreError
         The disk refuses, or something other than an empty folder is at ``path``.
     """
+    if isinstance(path, RemotePath):
+        for name in sorted(files, key=lambda name: (name.count("/"), name)):
+            write_file(path / name, [files[name]])
+        return
     temporary = path.with_name(f".{path.name}{TEMPORARY}{uuid.uuid4().hex}")
     try:
         os.makedirs(path.parent, exist_ok=True)
@@ -104,8 +145,10 @@ def create_tree(path: Path, files: Mapping[str, bytes], folders: Iterable[str]) 
         raise StoreError(f"cannot create {path}: {error.strerror or error}") from error
 
 
-def sweep(path: Path) -> None:
+def sweep(path: StorePath) -> None:
     """Remove what killed runs left of `write_file` in the tree at ``path``, and of both beside it under its name."""
+    if isinstance(path, RemotePath):
+        return
     for left in path.parent.glob(f".{path.name}{TEMPORARY}*"):
         if left.is_dir():
             shutil.rmtree(left)
@@ -123,7 +166,7 @@ def seal(content: Mapping[str, Any]) -> bytes:
     return _dump({**plain, "sha256": hashlib.sha256(_dump(plain)).hexdigest()})
 
 
-def unseal(path: Path) -> dict[str, Any]:
+def unseal(path: StorePath) -> dict[str, Any]:
     """Return the content of a file that `seal` made, without its seal.
 
     Raises

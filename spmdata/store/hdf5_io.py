@@ -105,7 +105,7 @@ class Hdf5Form:
     def lost_files(self, layout: StoreSpec) -> list[Path]:
         return [file for file in map(self._shard, range(layout.n_shards)) if not file.is_file()]
 
-    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
+    def array_bytes(self, layout: StoreSpec, shard: int, sizes: Mapping[str, int]) -> dict[str, int]:
         """Without what HDF5 adds, its indices and headers."""
         with hdf5_shards.reading(self._shard(shard)) as file:
             found = {array.name: int(file[array.name].id.get_storage_size()) for array in layout.arrays()}

@@ -5,16 +5,15 @@ zarr never writes a shard that is all fill value, so a missing file may be right
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from spmdata.errors import StoreError
-from spmdata.store.durable import seal, unseal, write_file
+from spmdata.store.durable import seal, sizes_below, unseal, write_file
 from spmdata.store.form import form_of
+from spmdata.store.remote import AnyPath, StoreName, StorePath, each
 from spmdata.store.schema import RowStatus, StoreSpec
 
 
@@ -117,10 +116,10 @@ class Ledger:
         The store.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: StoreName) -> None:
         self._form = form_of(path)
 
-    def file(self, shard: int) -> Path:
+    def file(self, shard: int) -> AnyPath:
         """Return where a record lies."""
         return self._form.home / ".spm" / "ledger" / f"{shard:05d}.json"
 
@@ -150,20 +149,23 @@ class Ledger:
         layout : StoreSpec
             The plan.
         """
-        fingerprint, done = layout.fingerprint(), {}
-        for shard in range(layout.n_shards):
-            try:
-                record = self.read(shard)
-            except StoreError:
-                continue
-            if record.fingerprint == fingerprint and self._has_files(record, layout):
-                done[shard] = record
-        return done
+        fingerprint, size_of = layout.fingerprint(), sizes_below(self._form.home)
 
-    def _has_files(self, record: ShardRecord, layout: StoreSpec) -> bool:
+        def valid(shard: int) -> ShardRecord | None:
+            try:
+                record = self.read(shard) if size_of(self.file(shard)) else None
+            except StoreError:
+                return None
+            fits = record and record.fingerprint == fingerprint and self._has_files(record, layout, size_of)
+            return record if fits else None
+
+        records = each(self._form.home, valid, range(layout.n_shards))
+        return {record.shard: record for record in records if record}
+
+    def _has_files(self, record: ShardRecord, layout: StoreSpec, size_of: Callable[[StorePath], int | None]) -> bool:
         """Whether every file of a record is there in its size, and no other; contents are check_store's matter."""
         for name, path in self._form.shard_files(layout, record.shard).items():
-            size = path.stat().st_size if path.is_file() else None
+            size = size_of(path)
             wanted = record.files.get(name)
             if name not in record.files or size != (wanted.bytes if wanted else None):
                 return False

@@ -104,7 +104,7 @@ class StoreLock:
         here = owner.get("host") == socket.gethostname()
         who = f"process {owner.get('pid')} on {owner.get('host')}" if owner else "another process"
         if free is None:  # a file system without flock: the file's word is all there is
-            free = not (here and _alive(owner.get("pid")))
+            free = not (here and alive(owner.get("pid")))
         if not free:
             raise StoreError(f"{self._path}: {who} is writing this store; wait for it, or stop it and run again")
         if owner and not here and not self._take_over:
@@ -142,7 +142,8 @@ def _owner(handle: int) -> dict[str, Any]:
     return owner if isinstance(owner, dict) else {}
 
 
-def _alive(pid: object) -> bool:
+def alive(pid: object) -> bool:
+    """Return whether a process of this host lives; False for what is no process id."""
     if not isinstance(pid, int) or pid < 1:
         return False
     try:

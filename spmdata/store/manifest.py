@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 from spmdata.errors import StoreError
 from spmdata.store.durable import seal, unseal, update_file
 from spmdata.store.form import Form
 from spmdata.store.ledger import Ledger
+from spmdata.store.remote import RemotePath, StorePath, each
 from spmdata.store.schema import FORMAT_VERSION, StoreSpec
 
 MANIFEST = ".spm/manifest.json"
@@ -24,7 +24,8 @@ def manifest_files(form: Form, layout: StoreSpec) -> list[str]:
 def write_manifest(form: Form, layout: StoreSpec, metadata: Mapping[str, bytes]) -> None:
     """Write the manifest, unless it is there: over metadata as it is or will be, and the records on disk."""
     digests = {name: hashlib.sha256(text).hexdigest() for name, text in metadata.items()}
-    digests |= {name: sha256(form.file(name)) for name in manifest_files(form, layout) if name not in digests}
+    others = [name for name in manifest_files(form, layout) if name not in digests]
+    digests |= zip(others, each(form.home, lambda name: sha256(form.file(name)), others), strict=True)
     content = {"format_version": FORMAT_VERSION, "fingerprint": layout.fingerprint(), "files": digests}
     update_file(form.home / MANIFEST, seal(content))
 
@@ -39,7 +40,9 @@ def is_of(form: Form, layout: StoreSpec) -> bool:
     return said == (FORMAT_VERSION, layout.fingerprint())
 
 
-def sha256(file: Path) -> str:
+def sha256(file: StorePath) -> str:
     """Return the sha256 (hex) of a file."""
+    if isinstance(file, RemotePath):
+        return hashlib.sha256(file.fetch()).hexdigest()
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -8,11 +8,9 @@ Letters: N rows of the store; n rows read; R rows of a shard.
 
 from __future__ import annotations
 
-import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,23 +26,23 @@ from spmdata.spec import TargetSpec
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.form import form_of
 from spmdata.store.ledger import Ledger
+from spmdata.store.remote import AnyPath, StoreName, bring
+from spmdata.store.rows import Rows, one_row, row_numbers
 from spmdata.store.schema import RowStatus, StoreSpec
 from spmdata.store.shards import ShardFile
 from spmdata.store.window import Window
-
-Rows = Sequence[int] | NDArray[np.integer[Any]] | slice
 
 #: Decoded tables kept by one `Store`: all of COCO train2017's people are about 150 MB.
 WINDOW_BYTES = 256 << 20
 
 
-def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) -> Store:
+def open_store(path: StoreName, *, allow_incomplete: bool = False) -> Store:
     """Open a prepared store.
 
     Parameters
     ----------
     path : path-like
-        A ``.zarr`` folder or a ``.h5`` file that ``spm prepare`` wrote.
+        A ``.zarr`` folder or a ``.h5`` file that ``spm prepare`` wrote, or text with the URL of a ``.zarr``.
     allow_incomplete : bool
         Also open one whose run has not finished; a row of a shard that is not written is a StoreError.
 
@@ -58,21 +56,20 @@ def open_store(path: str | os.PathLike[str], *, allow_incomplete: bool = False) 
     StoreError
         Nothing there, no store of ours, another format version, unfinished, a lost file; the message says what to
         do.
+    RemoteError
+        A URL that cannot be reached.
     """
-    path, form = Path(path), form_of(path)
+    form = form_of(path)
     attributes = form.attributes()
-    layout = StoreSpec.from_attributes(attributes, str(path))
+    layout = StoreSpec.from_attributes(attributes, str(form.path))
     if not attributes["spm"].get("complete") and not allow_incomplete:
-        done = len(Ledger(path).done(layout))
-        raise StoreError(
-            f"{path} is not finished: {done} of {layout.n_shards} shards are written; run the spm prepare command "
-            "that made it again to finish it"
-        )
+        done = len(Ledger(form.path).done(layout))
+        state = f"{form.path} is not finished: {done} of {layout.n_shards} shards are written"
+        raise StoreError(f"{state}; run the spm prepare command that made it again to finish it")
     if attributes["spm"].get("complete") and (lost := form.lost_files(layout)):
-        raise StoreError(
-            f"{path}: {len(lost)} of its files are lost, the first is {lost[0]}; run the same spm prepare command again"
-        )
-    return Store(path, layout, attributes)
+        some = f"{len(lost)} of its files are lost, the first is {lost[0]}"
+        raise StoreError(f"{form.path}: {some}; run the same spm prepare command again")
+    return Store(form.path, layout, attributes)
 
 
 class Store:
@@ -82,7 +79,7 @@ class Store:
 
     Attributes
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or RemotePath
         Where it is.
     layout : StoreSpec
         What it holds.
@@ -90,7 +87,7 @@ class Store:
         The group's attributes, JSON values.
     """
 
-    def __init__(self, path: Path, layout: StoreSpec, attributes: dict[str, Any]) -> None:
+    def __init__(self, path: AnyPath, layout: StoreSpec, attributes: dict[str, Any]) -> None:
         self.path, self.layout, self.attributes = path, layout, attributes
         self._form = form_of(path.absolute())  # files are opened later, perhaps from another folder
         self._arrays = {array.name: array for array in layout.arrays()}
@@ -146,7 +143,7 @@ class Store:
             No such array or row, an ``out`` that does not fit, damage (the message names array and row).
         """
         array = self._array(name)
-        numbers = self._numbers(rows)
+        numbers = row_numbers(rows, len(self))
         wanted = (len(numbers), *array.row_shape)
         if out is None:
             out = np.empty(wanted, array.numpy)
@@ -184,12 +181,12 @@ class Store:
 
     def people(self, row: int) -> People:
         """Return the people of one row in input px, every score 1; StoreError as for `read`."""
-        shard, number = self._place(row)
+        shard, number = divmod(one_row(row, len(self)), self.layout.shard_rows)
         return PeopleBatch(*self._people_of(shard)).people(number)
 
     def people_batch(self, rows: Rows) -> PeopleBatch:
         """Return the people of several rows as padded tables; StoreError as for `read`."""
-        numbers = self._numbers(rows)
+        numbers = row_numbers(rows, len(self))
         columns = [np.empty((len(numbers), *array.row_shape), array.numpy) for array in self._people]
         for i, row in enumerate(numbers.tolist()):
             shard, number = divmod(row, self.layout.shard_rows)
@@ -205,7 +202,7 @@ class Store:
         StoreError
             A store without images, no such row, or damage.
         """
-        shard, number = self._place(row)
+        shard, number = divmod(one_row(row, len(self)), self.layout.shard_rows)
         array = self._array("image")
         file = self._file(array, shard)
         data: bytes = file.items(number)[0] if file else b""
@@ -224,27 +221,22 @@ class Store:
 
     def array_bytes(self, shard: int) -> dict[str, int]:
         """Return the bytes on disk that each array takes in a shard that is written; StoreError on damage."""
-        return self._form.array_bytes(self.layout, shard)
+        files = Ledger(self._form.path).read(shard).files
+        sizes = {name: file.bytes if file else 0 for name, file in files.items()}
+        return self._form.array_bytes(self.layout, shard, sizes)
+
+    def read_ahead(self, names: Iterable[str], rows: Rows) -> None:
+        """Bring the shards of some rows into memory whole, a request each, all at once; from a disk nothing.
+
+        For who will read many rows of these shards soon. StoreError as for `read`, RemoteError as for `open_store`.
+        """
+        keys = [self._form.file_key(self._array(name)) for name in names]
+        shards = np.unique(row_numbers(rows, len(self)) // self.layout.shard_rows).tolist()
+        files = (self._form.shard_files(self.layout, shard) for shard in shards)
+        bring([of_shard[key] for of_shard in files for key in keys])
 
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)
-
-    def _numbers(self, rows: Rows) -> NDArray[np.int64]:
-        """Row numbers (n,), checked."""
-        if isinstance(rows, slice):
-            return np.arange(*rows.indices(len(self)))
-        numbers = np.asarray(rows)
-        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-            raise StoreError(f"rows must be a sequence of row numbers or a slice, got {rows!r}")
-        if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self):
-            raise StoreError(f"row must be in [0, {len(self) - 1}], got {numbers.min()} to {numbers.max()}")
-        return numbers.astype(np.int64, copy=False)
-
-    def _place(self, row: int) -> tuple[int, int]:
-        """Shard of a row and its position there, checked."""
-        if not 0 <= row < self.layout.rows:
-            raise StoreError(f"row must be in [0, {self.layout.rows - 1}], got {row}")
-        return divmod(int(row), self.layout.shard_rows)
 
     def _read_rows(self, array: ArraySpec, rows: list[int], out: NDArray[Any]) -> None:
         """Read rows of an array with a chunk a row into ``out`` (n, ...)."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import CRC, decode_into, decode_items, encode_chunk
 from spmdata.store.durable import remove_file, write_file
+from spmdata.store.remote import AnyPath, StorePath
 
 ABSENT = 2**64 - 1
 #: How every message of damage ends.
@@ -29,13 +29,13 @@ T = TypeVar("T")
 __all__ = ["ABSENT", "ShardFile", "encode_chunk", "shard_path", "write_shard"]
 
 
-def write_shard(path: Path, chunks: Sequence[bytes | None]) -> tuple[int, str] | None:
+def write_shard(path: StorePath, chunks: Sequence[bytes | None]) -> tuple[int, str] | None:
     """Write a shard file, whole or not at all; without any chunk there is no file.
 
     Parameters
     ----------
-    path : Path
-        In a folder that exists.
+    path : Path or RemotePath
+        On a disk, in a folder that exists.
     chunks : sequence of bytes or None
         Every chunk of the shard in order, as `encode_chunk` returned it.
 
@@ -66,7 +66,7 @@ def write_shard(path: Path, chunks: Sequence[bytes | None]) -> tuple[int, str] |
     return sum(map(len, pieces)), digest.hexdigest()
 
 
-def shard_path(store: Path, array: ArraySpec, shard: int) -> Path:
+def shard_path(store: StorePath, array: ArraySpec, shard: int) -> AnyPath:
     """Return where zarr keeps a shard: ``NAME/c.SHARD.0.0``, a number an axis, all in the array's own folder."""
     return store / array.name / ".".join(["c", str(shard), *"0" * len(array.row_shape)])
 
@@ -76,7 +76,7 @@ class ShardFile:
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemotePath
         The file.
     array : ArraySpec
         Whose shard it is.
@@ -93,13 +93,21 @@ class ShardFile:
         The index is damaged; the message names array and shard.
     """
 
-    def __init__(self, path: Path, array: ArraySpec, shard: int, shard_rows: int) -> None:
+    def __init__(self, path: StorePath, array: ArraySpec, shard: int, shard_rows: int) -> None:
         self._array, self._shard, self._rows = array, shard, shard_rows
-        self._path = path
-        self._handle = os.open(path, os.O_RDONLY)
+        self._path: AnyPath = path
         #: Where chunks may lie: before this byte.
-        self._end = os.fstat(self._handle).st_size
+        self._end = self._open()
         self._index = self._find(shard_rows // array.chunk_rows)
+
+    def _open(self) -> int:
+        """Open the file and return its bytes."""
+        self._handle = os.open(self._path, os.O_RDONLY)
+        return os.fstat(self._handle).st_size
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        """Return some bytes of the file; fewer when it ends before."""
+        return os.pread(self._handle, length, offset)
 
     def _find(self, chunks: int) -> NDArray[np.uint64]:
         """Return offset and length of every chunk, (chunks, 2), both `ABSENT` where there is none."""
@@ -107,7 +115,11 @@ class ShardFile:
         self._end -= size
         if self._end < 0:
             raise self._damaged(f"{self._end + size} bytes are too few for its index")
-        tail = os.pread(self._handle, size, self._end)
+        return self._parsed(self._bytes(self._end, size), chunks)
+
+    def _parsed(self, tail: bytes, chunks: int) -> NDArray[np.uint64]:
+        """Return the index from its bytes, checked."""
+        size = 16 * chunks + CRC.size
         if len(tail) != size or CRC.pack(crc32c(tail[:-4])) != tail[-4:]:
             raise self._damaged("the crc32c of its index is wrong")
         return np.frombuffer(tail, "<u8", 2 * chunks).reshape(chunks, 2)
@@ -148,7 +160,7 @@ class ShardFile:
             return None
         if offset + length > self._end:
             raise self.damaged(number, f"the index puts it at {offset} + {length} of {self._end} bytes")
-        data = os.pread(self._handle, length, offset)
+        data = self._bytes(offset, length)
         if len(data) != length:
             raise self.damaged(number, "the file ends before it")
         return data

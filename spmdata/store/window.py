@@ -26,25 +26,42 @@ class Window(Generic[V]):
         self._limit, self._weigh = limit, weigh
         self._clear()
 
+    def find(self, key: Hashable) -> V | None:
+        """Return the value of a key if it is kept."""
+        self._own()
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
     def get(self, key: Hashable, make: Callable[[], V]) -> V:
         """Return the value of a key, made now if it is not kept; two threads may make one twice."""
-        if self._pid != os.getpid():  # a lock that another thread held at the fork would never open again
-            self._clear()
+        self._own()
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key]
         value = make()
+        self.put(key, value)
+        return value
+
+    def put(self, key: Hashable, value: V) -> None:
+        """Keep a value instead of what was kept under its key."""
+        self._own()
         weight = self._weigh(value)
-        if weight > self._limit:
-            return value
         with self._lock:
-            if key not in self._values:
+            if key in self._values:
+                self._weight -= self._weigh(self._values.pop(key))
+            if weight <= self._limit:
                 self._values[key] = value
                 self._weight += weight
             while self._weight > self._limit:
                 self._weight -= self._weigh(self._values.popitem(last=False)[1])
-        return value
+
+    def _own(self) -> None:
+        """Begin empty in a forked child: a lock that another thread held at the fork would never open again."""
+        if self._pid != os.getpid():
+            self._clear()
 
     def _clear(self) -> None:
         self._pid, self._lock, self._weight = os.getpid(), threading.Lock(), 0

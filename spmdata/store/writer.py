@@ -8,10 +8,8 @@ manifest, and last ``complete: true``.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,25 +17,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.durable import sweep, sync_folder
+from spmdata.store.aside import remedy, set_aside
+from spmdata.store.durable import sweep
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
 from spmdata.store.manifest import is_of, write_manifest
+from spmdata.store.remote import StoreName, StorePath
 from spmdata.store.schema import StoreSpec
 
 
-def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bool = False) -> dict[int, ShardRecord]:
+def open_or_create(path: StoreName, layout: StoreSpec, *, force: bool = False) -> dict[int, ShardRecord]:
     """Make the store ready for its missing shards; call it while holding the `StoreLock`.
 
     Parameters
     ----------
     path : path-like
-        The store; created when it is not there.
+        The store, or text with its URL; created when it is not there.
     layout : StoreSpec
         What is to be written.
     force : bool
         Rename a store of other settings, or a damaged one, aside as ``OUT.zarr.old``, ``OUT.zarr.old2``, ...
         A store of the same fingerprint is resumed all the same, also by its manifest when its attributes are damaged.
+        Nothing can be renamed at a URL.
 
     Returns
     -------
@@ -48,36 +49,38 @@ def open_or_create(path: str | os.PathLike[str], layout: StoreSpec, *, force: bo
     ------
     StoreError
         A store of another fingerprint or format version; something at ``path`` that is no store (``force`` or
-        not).
+        not); ``force`` at a URL.
+    RemoteError
+        A URL that cannot be reached or written.
     """
-    path, form = Path(path), form_of(path)
+    form = form_of(path)
     if form.vacant():
         _sweep(form)
         form.create(layout)
         return {}
     try:
         attributes = form.attributes()
-        _demand_same(StoreSpec.from_attributes(attributes, str(path)), layout, path)
+        _demand_same(StoreSpec.from_attributes(attributes, str(form.path)), layout, form.path)
     except StoreError as error:
         if not form.ours():
-            raise StoreError(f"{path} is there and is no spm store: choose another output") from error
+            raise StoreError(f"{form.path} is there and is no spm store: choose another output") from error
         if is_of(form, layout):  # only its attributes are damaged
             attributes = layout.attributes(complete=True)
         elif force:
-            _set_aside(form)
+            set_aside(form)
             form.create(layout)
             return {}
         else:
-            raise StoreError(f"{error}; choose another output, or --force to rename that store aside") from error
+            raise StoreError(f"{error}; {remedy(form)}") from error
     _sweep(form)
     form.restore()
-    done = Ledger(path).done(layout)
+    done = Ledger(form.path).done(layout)
     if attributes["spm"].get("complete") and len(done) < layout.n_shards:
         form.update(form.root, form.metadata(layout, layout.attributes())[form.root])
     return done
 
 
-def finalise(path: str | os.PathLike[str], layout: StoreSpec) -> Totals:
+def finalise(path: StoreName, layout: StoreSpec) -> Totals:
     """Finish a store: check the ledger against the plan, remove leftovers, write manifest and ``complete: true``.
 
     Idempotent: again on a finished store it changes nothing, and on a killed or damaged one it mends the metadata.
@@ -133,8 +136,8 @@ class ShardWriter:
         Which one.
     """
 
-    def __init__(self, path: str | os.PathLike[str], layout: StoreSpec, shard: int) -> None:
-        self._path, self._form, self._layout, self._shard = Path(path), form_of(path), layout, shard
+    def __init__(self, path: StoreName, layout: StoreSpec, shard: int) -> None:
+        self._form, self._layout, self._shard = form_of(path), layout, shard
         self._rows = layout.rows_of(shard)
         self._arrays = {array.name: array for array in layout.arrays()}
         self._chunks: dict[tuple[str, int], bytes | None] = {}
@@ -251,7 +254,7 @@ class ShardWriter:
             skipped=tuple(sorted(skipped, key=lambda row: row.row)),
             files=files,
         )
-        Ledger(self._path).write(record)
+        Ledger(self._form.path).write(record)
         return record
 
     def _array(self, name: str) -> ArraySpec:
@@ -278,27 +281,13 @@ def _cast(array: ArraySpec, values: NDArray[Any], n: int) -> NDArray[Any]:
     return cast
 
 
-def _demand_same(there: StoreSpec, here: StoreSpec, path: Path) -> None:
+def _demand_same(there: StoreSpec, here: StoreSpec, path: StorePath) -> None:
     if there.fingerprint() != here.fingerprint():
         differences = there.differences(here)
         raise StoreError(
             f"{path} was made by other settings: {', '.join(differences[:4])}{', ...' if differences[4:] else ''} "
             f"(fingerprint {there.fingerprint()[:16]} there, {here.fingerprint()[:16]} here)"
         )
-
-
-def _set_aside(form: Form) -> None:
-    """Rename a store to the first free name of ``.old``, ``.old2``, ...; go on where a kill stopped that."""
-    number, moves = 1, list(zip(form.parts, form.aside(""), strict=True))
-    while any(os.path.lexists(part) and os.path.lexists(old) for part, old in moves):
-        number += 1
-        moves = list(zip(form.parts, form.aside(str(number)), strict=True))
-    for part, old in moves:
-        if os.path.lexists(part):
-            os.makedirs(old.parent, exist_ok=True)
-            os.rename(part, old)
-            sync_folder(old.parent)
-    sync_folder(form.path.parent)
 
 
 def _sweep(form: Form) -> None:

@@ -9,7 +9,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +17,8 @@ from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import LEVEL, encode_chunk
 from spmdata.store.durable import create_tree, update_file
+from spmdata.store.remote import RemotePath, StorePath, each
+from spmdata.store.remote_shard import RemoteShard
 from spmdata.store.schema import StoreSpec
 from spmdata.store.shards import ShardFile, shard_path, write_shard
 
@@ -32,17 +33,19 @@ class ZarrForm:
     root = ROOT_FILE
     names_rows = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StorePath) -> None:
         self.path = self.home = path
-        self.parts: tuple[Path, ...] = (path,)
+        self.parts: tuple[StorePath, ...] = (path,)
 
     def vacant(self) -> bool:
+        if isinstance(self.path, RemotePath):
+            return self.path.is_empty()
         return not os.path.lexists(self.path) or (self.path.is_dir() and not any(self.path.iterdir()))
 
     def ours(self) -> bool:
         return (self.path / ".spm").is_dir()
 
-    def aside(self, number: str) -> tuple[Path, ...]:
+    def aside(self, number: str) -> tuple[StorePath, ...]:
         return (self.path.with_name(f"{self.path.name}.old{number}"),)
 
     def attributes(self) -> dict[str, Any]:
@@ -65,25 +68,24 @@ class ZarrForm:
         root = {**json.loads(files[ROOT_FILE]), "attributes": attributes}
         return {**files, ROOT_FILE: _text(root)}
 
-    def file(self, name: str) -> Path:
+    def file(self, name: str) -> StorePath:
         return self.path / name
 
     def update(self, name: str, text: bytes) -> None:
         update_file(self.path / name, text)
 
-    def shard_files(self, layout: StoreSpec, shard: int) -> dict[str, Path]:
+    def shard_files(self, layout: StoreSpec, shard: int) -> dict[str, StorePath]:
         return {array.name: shard_path(self.path, array, shard) for array in layout.arrays()}
 
     def file_key(self, array: ArraySpec) -> str:
         return array.name
 
-    def lost_files(self, layout: StoreSpec) -> list[Path]:
+    def lost_files(self, layout: StoreSpec) -> list[StorePath]:
         """Only the ledger tells a lost file from one that is all fill value: it is asked when a shard is read."""
         return []
 
-    def array_bytes(self, layout: StoreSpec, shard: int) -> dict[str, int]:
-        files = self.shard_files(layout, shard)
-        return {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+    def array_bytes(self, layout: StoreSpec, shard: int, sizes: Mapping[str, int]) -> dict[str, int]:
+        return dict(sizes)
 
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         return encode_chunk(array, values)
@@ -92,10 +94,13 @@ class ZarrForm:
         self, layout: StoreSpec, shard: int, chunks: Mapping[str, Sequence[bytes | None]]
     ) -> dict[str, tuple[int, str] | None]:
         files = self.shard_files(layout, shard)
-        return {name: write_shard(file, chunks[name]) for name, file in files.items()}
+        written = each(self.path, lambda name: write_shard(files[name], chunks[name]), files)
+        return dict(zip(files, written, strict=True))
 
     def open_shard(self, layout: StoreSpec, array: ArraySpec, shard: int) -> ShardFile:
-        return ShardFile(shard_path(self.path, array, shard), array, shard, layout.shard_rows)
+        file = shard_path(self.path, array, shard)
+        shard_file = RemoteShard if isinstance(file, RemotePath) else ShardFile
+        return shard_file(file, array, shard, layout.shard_rows)
 
 
 @lru_cache(maxsize=4)  # creation and finalise ask for the same
@@ -111,7 +116,7 @@ def _files(layout: StoreSpec) -> Mapping[str, bytes]:
     return {name: _text(json.loads(memory[name].to_bytes())) for name in sorted(memory)}
 
 
-def read_attributes(path: Path) -> dict[str, Any]:
+def read_attributes(path: StorePath) -> dict[str, Any]:
     """Return the attributes of the group at ``path``, without zarr.
 
     Raises
@@ -119,11 +124,15 @@ def read_attributes(path: Path) -> dict[str, Any]:
     StoreError
         Nothing there, or no zarr v3 group.
     """
-    if not path.exists():
+    if not isinstance(path, RemotePath) and not path.exists():
         raise StoreError(f"no such store: {path}")
     try:
         root = json.loads((path / ROOT_FILE).read_bytes())
         attributes = root["attributes"]
+    except FileNotFoundError as error:
+        if isinstance(path, RemotePath):
+            raise StoreError(f"no such store: {path}: {error.strerror}") from error
+        raise StoreError(f"{path} is no spm store: it has no {ROOT_FILE}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is no spm store: it has no readable {ROOT_FILE} with attributes") from error
     if not isinstance(attributes, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from os import PathLike
 
 import numpy as np
 
@@ -27,7 +27,7 @@ WORST_ROWS = 10
 
 
 def verify_store(
-    path: str | Path,
+    path: str | PathLike[str],
     *,
     threads: int | None = None,
     on_rows: Callable[[int, int], None] | None = None,
@@ -38,7 +38,7 @@ def verify_store(
     Parameters
     ----------
     path : path-like
-        A finished store.
+        A finished store, or text with its URL.
     threads : int, optional
         Rows are read and decoded by so many threads; every core by default.
     on_rows : callable, optional

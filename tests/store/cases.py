@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -18,8 +18,11 @@ from spmdata.skeleton import Skeleton
 from spmdata.spec import TargetSpec
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.ledger import SkippedRow
+from spmdata.store.remote import StoreName
 from spmdata.store.schema import RowStatus, StoreSpec
 from spmdata.store.writer import ShardWriter, finalise, open_or_create
+
+N = TypeVar("N", Path, str)
 
 MAX_PEOPLE = 3
 SKELETON = Skeleton(
@@ -110,7 +113,7 @@ def expected(layout: StoreSpec, array: ArraySpec) -> NDArray[Any]:
     return values
 
 
-def write_one(path: Path, layout: StoreSpec, shard: int) -> None:
+def write_one(path: StoreName, layout: StoreSpec, shard: int) -> None:
     """Write one shard."""
     writer, rows = ShardWriter(path, layout, shard), layout.rows_of(shard)
     tables = {table.name for table in layout.tables()}
@@ -125,7 +128,7 @@ def write_one(path: Path, layout: StoreSpec, shard: int) -> None:
     writer.commit({"rows_ok": len(rows) - len(skipped), "people": sum(map(len, map(people_of, rows)))}, skipped)
 
 
-def write_store(path: Path, layout: StoreSpec) -> Path:
+def write_store(path: N, layout: StoreSpec) -> N:
     """Write what is missing of a store and finish it; return its path."""
     done = open_or_create(path, layout)
     for shard in range(layout.n_shards):

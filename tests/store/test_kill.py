@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spmdata.errors import StoreError
-from spmdata.store import durable, writer
+from spmdata.store import aside, durable
 from spmdata.store.form import form_of
 from spmdata.store.ledger import Ledger
 from spmdata.store.reader import open_store
@@ -50,7 +50,7 @@ class DyingSystem:
 def dying_after(operations: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     system = DyingSystem(operations)
     with monkeypatch.context() as patch:
-        for module in (durable, writer):
+        for module in (durable, aside):
             patch.setattr(module, "os", system)
         yield
 

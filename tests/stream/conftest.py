@@ -34,7 +34,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     source = CocoSource.read(annotations, image_root=images)
 
     @lru_cache
-    def store(suffix: str = ".zarr", dtype: Any = "float32", **options: bool) -> Store:
+    def store(suffix: str = ".zarr", dtype: Any = "float32", **options: Any) -> Store:
         name = "-".join(["a", dtype, *(f"{key}{value}" for key, value in options.items())])
         plan = plan_store(
             source, replace(SPEC, dtype=dtype), folder / f"{name}{suffix}", shard_rows=SHARD_ROWS, **options

@@ -93,7 +93,7 @@ def test_threads_end_with_the_stream(store: Store) -> None:
 
 
 def test_path_opens_the_store(store: Store) -> None:
-    assert rows_of(store, 2, batch=2) == rows_of(store.path, 2, batch=2)  # type: ignore[arg-type]
+    assert rows_of(store, 2, batch=2) == rows_of(store.path, 2, batch=2)
 
 
 def test_stores_and_words_that_are_refused(store: Store) -> None:
