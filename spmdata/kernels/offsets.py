@@ -1,11 +1,14 @@
 """Vectors round each joint's parent: one loop for flat and hierarchical, 2D and 3D, every overlap rule.
 
-The cells of one person on a row, the common case, are written at once. A row on which persons meet is written again
-from sums, which stay in the nearest cache.
+The average of ``tip - cell`` over the persons on a cell is the average of their tips, less the cell. So under ``mean``
+a person adds his tip at the top of each column of his neighbourhood and takes it away below its bottom, and what is
+summed down the map row by row holds the tips of all who cover a cell: two steps a column instead of a sum a cell.
+Tips are rounded to a grid on which sums are exact, so that what was added goes away again without a trace, and the
+order of people never matters. Under the other rules, see `claims`.
 
-Letters: P people, K joints, D axes, H, W cells; p person, k joint, d axis, v row, u column. Lengths in cells, float64
-until stored. The loops over u are written for the compiler: unsigned, so that no index can count from the end, and all
-arrays in one loop; together with names of their own for arrays they are 3 times as fast as the plain form.
+Letters: P people, K joints, D axes, H, W cells; p person, k joint, v row, u column. Lengths in cells, float64 until
+stored. The loops over u are written for the compiler: unsigned, so that no index can count from the end, and few arrays
+in a loop; together with names of their own for arrays they are several times as fast as the plain form.
 """
 
 from __future__ import annotations
@@ -15,55 +18,73 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.kernels.claims import claim, claim_deep, claim_flat, clear_row, join_row
 from spmdata.kernels.discs import reach_of, spread
 from spmdata.kernels.jit import jit, jit_inline
 from spmdata.kernels.rules import MEAN, NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.tables import Links
 
+#: Tips are rounded to the multiples of 1 / GRID cells: sums up to 2^29 cells are exact in float64.
+GRID = 2.0**24
+
+#: What is summed: tips, persons, those whose vectors are tip - cell and not constant; dz, and persons with depth.
+X, Y, NUMBER, SLOPES, Z, NUMBER_Z = range(6)
+
+#: The sweep takes whole blocks of so many columns, so that vectors leave no rest.
+BLOCK = 16
+
 
 class Desk(NamedTuple):
     """Scratch for one joint after the other.
 
-    spans (P, R, 2): the columns of each person's neighbourhood, from row edges[p, 0] to edges[p, 1] and between the
-    columns edges[p, 2] and edges[p, 3], for the anchor placed (P, 2). persons (H, P), the first number (H,) of them:
-    who is on a row, between the columns of hull (H, 2); meeting (H,): some share a cell, or may. Between joints the
-    rows are empty. sums (3, W), covering, deep and key (W,): of one row.
+    firsts and lasts (P, R): each person's neighbourhood, the rows of each column under ``mean``, else the columns of
+    each row; it lies in the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor
+    placed (P, 2). starting (H + 1,): a person whose neighbourhood starts on a row, or -1; following (P,): the next.
+    hull (H + 1, 2): between which columns a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what
+    is added there; key (R, W), the smallest key on a cell; ties (R,), how many persons met an equal one. sums (C, W): on
+    this row. Between joints all is as it was.
     """
 
-    spans: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    lasts: NDArray[np.int64]
     edges: NDArray[np.int64]
     placed: NDArray[np.float64]
-    persons: NDArray[np.int64]
-    number: NDArray[np.int64]
+    starting: NDArray[np.int64]
+    following: NDArray[np.int64]
     hull: NDArray[np.int64]
-    meeting: NDArray[np.bool_]
+    steps: NDArray[np.float64]
     sums: NDArray[np.float64]
-    covering: NDArray[np.float64]
-    deep: NDArray[np.float64]
     key: NDArray[np.float64]
+    ties: NDArray[np.int64]
 
 
 @jit
-def new_desk(people: int, height: int, width: int, rules: Rules) -> Desk:
+def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> Desk:
     """Return scratch for that many people on such a map."""
-    rows = min(height, 2 * int(reach_of(rules)) + 3)
-    placed, hull = np.empty((people, 2), np.float64), np.empty((height, 2), np.int64)
+    reach, channels, window = int(min(2 * reach_of(rules) + 3, max(height, width))), 4 if axes == 2 else 6, 1
+    while window < reach + 2:
+        window *= 2
+    starting, hull, key = np.empty(height + 1, np.int64), np.empty((height + 1, 2), np.int64), np.empty((window, width))
+    placed = np.empty((people, 2), np.float64)
     for p in range(people):  # loops compile in a third of the time of numpy's own words
         placed[p, 0], placed[p, 1] = np.nan, np.nan
-    for v in range(height):
-        hull[v, 0], hull[v, 1] = width, -1
+    for v in range(height + 1):
+        starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
+    for v in range(window):
+        for u in range(width):
+            key[v, u] = np.inf
     return Desk(
-        np.empty((people, rows, 2), np.int64),
+        np.empty((people, (reach | 7) + 1), np.int64),
+        np.empty((people, (reach | 7) + 1), np.int64),
         np.empty((people, 4), np.int64),
         placed,
-        np.empty((height, people), np.int64),
-        np.zeros(height, np.int64),
+        starting,
+        np.empty(people, np.int64),
         hull,
-        np.zeros(height, np.bool_),
-        np.empty((3, width), np.float64),
-        np.empty(width, np.float64),
-        np.empty(width, np.float64),
-        np.empty(width, np.float64),
+        np.zeros((window, channels, width), np.float64),
+        np.zeros((channels, width), np.float64),
+        key,
+        np.zeros(window, np.int64),
     )
 
 
@@ -95,7 +116,7 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    spans, edges, placed, persons, numbers, hull, meeting, sums, covering, deep, key = desk
+    firsts, lasts, edges, placed, starting, following, hull, steps, sums, key, ties = desk
     _, _, anchors, tips, modes = links
     axes, ranked, near = axis + offsets.shape[1], rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
     for i in range(len(offsets)):
@@ -104,7 +125,7 @@ def draw_joints(
             planes[:] = 0
             count[:] = 0
             count_z[:] = 0
-        lowest, highest = height, -1
+        lowest, highest, slopes = height, -1, NUMBER  # whoever has a tip has a slope, but for constants
         for p in range(people):
             if remember:
                 boxes[p, k, 1] = -1
@@ -113,129 +134,108 @@ def draw_joints(
             x, y = anchors[p, k, 0], anchors[p, k, 1]
             if x != placed[p, 0] or y != placed[p, 1]:
                 placed[p, 0], placed[p, 1] = x, y
-                box = spread(x, y, height, width, rules, spans[p])
-                edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3] = box
-            top, bottom = edges[p, 0], edges[p, 1]
-            if remember:
-                boxes[p, k, 0], boxes[p, k, 1], boxes[p, k, 2], boxes[p, k, 3] = top, bottom, edges[p, 2], edges[p, 3]
-            lowest, highest = min(lowest, top), max(highest, bottom)
-            for v in range(top, bottom + 1):
-                first, last, left, right = spans[p, v - top, 0], spans[p, v - top, 1], hull[v, 0], hull[v, 1]
-                if first <= last:
-                    persons[v, numbers[v]] = p
-                    numbers[v] += 1
-                    meeting[v] |= first <= right and left <= last
-                    hull[v, 0], hull[v, 1] = min(left, first), max(right, last)
-        for v in range(lowest, highest + 1):
-            number, left, right, meet = numbers[v], hull[v, 0], hull[v, 1], meeting[v]
-            numbers[v], hull[v, 0], hull[v, 1], meeting[v] = 0, width, -1, False
-            if meet:
-                clear_row(left, right, axes, ranked, sums, covering, deep, key)
-            for j in range(number):
-                p = persons[v, j]
-                first, last = spans[p, v - edges[p, 0], 0], spans[p, v - edges[p, 0], 1]
-                slope, depth = 1.0 if modes[p, k] == TOWARDS else 0.0, 1.0 if has_depth[p] else 0.0
-                tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1] - slope * v, depth * tips[p, k, 2]
-                if not meet:
-                    if axis == 0:
-                        write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units)
-                    if axes == 3 and has_depth[p]:
-                        write_deep(planes, count_z, v, first, last, tip_z, units)
-                elif ranked:
-                    x, dv2 = anchors[p, k, 0], (v - anchors[p, k, 1]) * (v - anchors[p, k, 1])
-                    size = 0.0 if near > 0 else np.float64(area[p])
-                    claim(first, last, x, dv2, near, size, tip_x, slope, tip_y, tip_z, depth, sums, covering, deep, key)
+                if ranked:
+                    top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
                 else:
-                    add_flat(first, last, tip_x, slope, tip_y, sums, covering)
-                    if axes == 3 and has_depth[p]:
-                        add_deep(first, last, tip_z, sums, deep)
-            if meet and axis == 0:
-                settle_flat(planes, count, v, left, right, sums, covering, units)
-            if meet and axes == 3:
-                settle_deep(planes, count_z, v, left, right, sums, deep, units)
+                    left, right, top, bottom = spread(y, x, width, height, rules, firsts[p], lasts[p])
+                edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3] = top, bottom, left, right
+            top, bottom, left, right = edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3]
+            if remember:
+                boxes[p, k, 0], boxes[p, k, 1], boxes[p, k, 2], boxes[p, k, 3] = top, bottom, left, right
+            lowest, highest = min(lowest, top), max(highest, bottom)
+            slopes = slopes if modes[p, k] == TOWARDS else SLOPES
+            following[p], starting[top] = starting[top], p
+            for v in range(np.uint64(top), np.uint64(bottom + 2)):
+                hull[v, 0], hull[v, 1] = min(hull[v, 0], left), max(hull[v, 1], right)
+        for v in range(lowest, highest + 2):  # one row more, on which the last columns have ended
+            slot, left, right = v & (len(key) - 1), hull[v, 0] & -BLOCK, min(hull[v, 1] | (BLOCK - 1), width - 1)
+            p = starting[v]
+            starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
+            while p >= 0:
+                slope, deep = 1.0 if modes[p, k] == TOWARDS else 0.0, axes == 3 and has_depth[p]
+                tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1], tips[p, k, 2] if deep else 0.0
+                if ranked:
+                    x, y, size = anchors[p, k, 0], anchors[p, k, 1], 0.0 if near > 0 else np.float64(area[p])
+                    for w in range(v, edges[p, 1] + 1):
+                        first, last, dv2 = firsts[p, w - v], lasts[p, w - v], (w - y) * (w - y)
+                        if axes == 3:
+                            claim_deep(planes, count_z, key, w, first, last, x, dv2, near, size, tip_z, deep, units)
+                        if axis == 0:
+                            claim_flat(planes, count, key, w, first, last, x, dv2, near, size, tip_x, slope, tip_y, units)
+                        claim(key, ties, w, first, last, x, dv2, near, size)
+                else:
+                    left_p, right_p = edges[p, 2], edges[p, 3]
+                    if axis == 0:
+                        step(steps, X, firsts, lasts, p, left_p, right_p, on_grid(tip_x))
+                        step(steps, Y, firsts, lasts, p, left_p, right_p, on_grid(tip_y))
+                        step(steps, NUMBER, firsts, lasts, p, left_p, right_p, 1.0)
+                    if axis == 0 and slopes == SLOPES:
+                        step(steps, SLOPES, firsts, lasts, p, left_p, right_p, slope)
+                    if deep:
+                        step(steps, Z, firsts, lasts, p, left_p, right_p, on_grid(tip_z))
+                        step(steps, NUMBER_Z, firsts, lasts, p, left_p, right_p, 1.0)
+                p = following[p]
+            if ranked and ties[slot] > 0:
+                for p in range(people):
+                    if modes[p, k] == NOTHING or v < edges[p, 0] or v > edges[p, 1]:
+                        continue
+                    first, last = firsts[p, v - edges[p, 0]], lasts[p, v - edges[p, 0]]
+                    slope, deep = 1.0 if modes[p, k] == TOWARDS else 0.0, axes == 3 and has_depth[p]
+                    tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1], tips[p, k, 2] if deep else 0.0
+                    x, dv2, size = anchors[p, k, 0], (v - anchors[p, k, 1]) ** 2, 0.0 if near > 0 else np.float64(area[p])
+                    join_row(key, sums, slot, first, last, x, dv2, near, size, tip_x, tip_y, slope, tip_z, deep)
+            if not ranked:
+                add_steps(sums, steps, slot, left, right, axis, axes, slopes)
+            if v < height and (not ranked or ties[slot] > 0):
+                if axis == 0:
+                    average_flat(planes, count, v, left, right, sums, slopes, units)
+                if axes == 3:
+                    average_deep(planes, count_z, v, left, right, sums, units)
+            if ranked:
+                clear_row(key, sums, slot, left, right, ties)
+
+
+@jit
+def on_grid(tip: float) -> float:
+    """Round a tip so that sums are exact."""
+    return np.floor(tip * GRID + 0.5) / GRID
 
 
 @jit_inline
-def clear_row(left, right, axes, ranked, sums, covering, deep, key):  # type: ignore[no-untyped-def]
-    """Empty what is summed."""
-    for u in range(np.uint64(left), np.uint64(right + 1)):
-        sums[0, u], sums[1, u], covering[u] = 0.0, 0.0, 0.0
-    if axes == 3 or ranked:
+def step(steps, c, firsts, lasts, p, left, right, value):  # type: ignore[no-untyped-def]
+    """Add a value at the top of each column of a person's cells, take it away below."""
+    places = len(steps) - 1
+    for i in range(np.uint64(right + 1 - left)):
+        u = np.uint64(left) + i
+        steps[np.uint64(firsts[p, i] & places), c, u] += value
+        steps[np.uint64((lasts[p, i] + 1) & places), c, u] -= value
+
+
+@jit_inline
+def add_steps(sums, steps, slot, left, right, axis, axes, slopes):  # type: ignore[no-untyped-def]
+    """Go down one row."""
+    for c in range(X if axis == 0 else Z, NUMBER_Z + 1 if axes == 3 else slopes + 1):
         for u in range(np.uint64(left), np.uint64(right + 1)):
-            sums[2, u], deep[u], key[u] = 0.0, 0.0, np.inf
+            sums[c, u] += steps[slot, c, u]
+            steps[slot, c, u] = 0.0
 
 
 @jit_inline
-def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
-    """Write (x, y) of the only person on the columns first to last of row v."""
-    per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        count[v, u] = 1
-        planes[0, v, u] = (tip_x - slope * column) * per_x
-        planes[1, v, u] = value_y
-        column += 1.0
-
-
-@jit_inline
-def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
-    """Write z, the last plane, of the only person on a row."""
-    value = np.float32(tip_z * (1 / units[2]))
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        count_z[v, u] = 1
-        planes[len(planes) - 1, v, u] = value
-
-
-@jit_inline
-def add_flat(first, last, tip_x, slope, tip_y, sums, covering):  # type: ignore[no-untyped-def]
-    """Add one person's (x, y)."""
-    column = np.float64(first)
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        covering[u] += 1.0
-        sums[0, u] += tip_x - slope * column
-        sums[1, u] += tip_y
-        column += 1.0
-
-
-@jit_inline
-def add_deep(first, last, tip_z, sums, deep):  # type: ignore[no-untyped-def]
-    """Add one person's z."""
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        deep[u] += 1.0
-        sums[2, u] += tip_z
-
-
-@jit_inline
-def claim(first, last, x, dv2, near, size, tip_x, slope, tip_y, tip_z, depth, sums, covering, deep, key):  # type: ignore[no-untyped-def]
-    """Add one person's vectors where nobody has a smaller key, in place of those of a greater one."""
-    column = np.float64(first)
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        rank = near * ((column - x) * (column - x) + dv2) + size
-        keep = 0.0 if rank < key[u] else 1.0
-        join = 1.0 if rank <= key[u] else 0.0
-        key[u] = min(rank, key[u])
-        covering[u] = keep * covering[u] + join
-        deep[u] = keep * deep[u] + join * depth
-        sums[0, u] = keep * sums[0, u] + join * (tip_x - slope * column)
-        sums[1, u] = keep * sums[1, u] + join * tip_y
-        sums[2, u] = keep * sums[2, u] + join * tip_z
-        column += 1.0
-
-
-@jit_inline
-def settle_flat(planes, count, v, left, right, sums, covering, units):  # type: ignore[no-untyped-def]
-    """Write the averages of (x, y) of a row; cells of nobody become 0 again."""
-    per_x, per_y = 1 / units[0], 1 / units[1]
+def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
+    """Write the averages of (x, y) of a row."""
+    per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
     for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = 1 / max(covering[u], 1.0)
-        count[v, u] = np.int64(min(covering[u], 255.0))
-        planes[0, v, u] = sums[0, u] * share * per_x
-        planes[1, v, u] = sums[1, u] * share * per_y
+        share = 1 / max(sums[NUMBER, u], 1.0)
+        count[v, u] = np.int64(min(sums[NUMBER, u], 255.0))
+        planes[0, v, u] = (sums[X, u] - sums[slopes, u] * np.float64(np.int64(u))) * share * per_x
+        planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
 
 
 @jit_inline
-def settle_deep(planes, count_z, v, left, right, sums, deep, units):  # type: ignore[no-untyped-def]
-    """Write the averages of z of a row."""
+def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[no-untyped-def]
+    """Write the averages of z, the last plane."""
     per_z = 1 / units[2]
     for u in range(np.uint64(left), np.uint64(right + 1)):
-        count_z[v, u] = np.int64(min(deep[u], 255.0))
-        planes[len(planes) - 1, v, u] = sums[2, u] * (1 / max(deep[u], 1.0)) * per_z
+        share = 1 / max(sums[NUMBER_Z, u], 1.0)
+        count_z[v, u] = np.int64(min(sums[NUMBER_Z, u], 255.0))
+        planes[len(planes) - 1, v, u] = sums[Z, u] * share * per_z
