@@ -35,7 +35,7 @@ def encode_rows(
     height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
     most, k_all = people.joints.shape[1], people.joints.shape[2]
     links, desk = new_links(most, k_all), new_desk(most, height, width, people.joints.shape[3], rules)
-    spare = np.empty((1, height, width), np.uint8)
+    spare = np.zeros((1, height, width), np.uint8)
     for n in range(len(people.joints)):
         number, area, has_depth = people.number[n], people.area[n], people.has_depth[n]
         place_roots(people, n, tree, rules, height, width, links)

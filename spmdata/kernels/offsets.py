@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.claims import claim, claim_deep, claim_flat, clear_row, join_row
+from spmdata.kernels.claims import claim_deep, claim_flat, claim_key, join
 from spmdata.kernels.discs import reach_of, spread
 from spmdata.kernels.jit import jit, jit_inline
 from spmdata.kernels.rules import MEAN, NEAREST, NOTHING, TOWARDS, Rules
@@ -30,8 +30,8 @@ GRID = 2.0**24
 #: What is summed: tips, persons, those whose vectors are tip - cell and not constant; dz, and persons with depth.
 X, Y, NUMBER, SLOPES, Z, NUMBER_Z = range(6)
 
-#: The sweep takes whole blocks of so many columns, so that vectors leave no rest.
-BLOCK = 16
+#: People of a row, at most, whose neighbourhoods are compared in pairs: those who meet nobody need no sums.
+FEW = 8
 
 
 class Desk(NamedTuple):
@@ -41,8 +41,7 @@ class Desk(NamedTuple):
     each row; it lies in the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor
     placed (P, 2). starting (H + 1,): a person whose neighbourhood starts on a row, or -1; following (P,): the next.
     hull (H + 1, 2): between which columns a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what
-    is added there; key (R, W), the smallest key on a cell; ties (R,), how many persons met an equal one. sums (C, W): on
-    this row. Between joints all is as it was.
+    is added there; key (R, W), the smallest key on a cell. sums (C, W): on this row. Between joints all is as it was.
     """
 
     firsts: NDArray[np.int64]
@@ -55,7 +54,6 @@ class Desk(NamedTuple):
     steps: NDArray[np.float64]
     sums: NDArray[np.float64]
     key: NDArray[np.float64]
-    ties: NDArray[np.int64]
 
 
 @jit
@@ -65,9 +63,9 @@ def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> D
     while window < reach + 2:
         window *= 2
     starting, hull, key = np.empty(height + 1, np.int64), np.empty((height + 1, 2), np.int64), np.empty((window, width))
-    placed = np.empty((people, 2), np.float64)
+    placed = np.empty((people, 3), np.float64)
     for p in range(people):  # loops compile in a third of the time of numpy's own words
-        placed[p, 0], placed[p, 1] = np.nan, np.nan
+        placed[p, 0], placed[p, 1], placed[p, 2] = np.nan, np.nan, np.nan
     for v in range(height + 1):
         starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
     for v in range(window):
@@ -84,7 +82,6 @@ def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> D
         np.zeros((window, channels, width), np.float64),
         np.zeros((channels, width), np.float64),
         key,
-        np.zeros(window, np.int64),
     )
 
 
@@ -116,7 +113,7 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, starting, following, hull, steps, sums, key, ties = desk
+    firsts, lasts, edges, placed, starting, following, hull, steps, sums, key = desk
     _, _, anchors, tips, modes = links
     axes, ranked, near = axis + offsets.shape[1], rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
     for i in range(len(offsets)):
@@ -125,16 +122,17 @@ def draw_joints(
             planes[:] = 0
             count[:] = 0
             count_z[:] = 0
+        alone = not ranked and are_apart(anchors, modes, k, people, rules)
         lowest, highest, slopes = height, -1, NUMBER  # whoever has a tip has a slope, but for constants
         for p in range(people):
             if remember:
                 boxes[p, k, 1] = -1
             if modes[p, k] == NOTHING:
                 continue
-            x, y = anchors[p, k, 0], anchors[p, k, 1]
-            if x != placed[p, 0] or y != placed[p, 1]:
-                placed[p, 0], placed[p, 1] = x, y
-                if ranked:
+            x, y, across = anchors[p, k, 0], anchors[p, k, 1], 1.0 if ranked or alone else 0.0
+            if x != placed[p, 0] or y != placed[p, 1] or across != placed[p, 2]:
+                placed[p, 0], placed[p, 1], placed[p, 2] = x, y, across
+                if across > 0:
                     top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
                 else:
                     left, right, top, bottom = spread(y, x, width, height, rules, firsts[p], lasts[p])
@@ -142,13 +140,26 @@ def draw_joints(
             top, bottom, left, right = edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3]
             if remember:
                 boxes[p, k, 0], boxes[p, k, 1], boxes[p, k, 2], boxes[p, k, 3] = top, bottom, left, right
+            if alone:
+                slope, tip_x, tip_y = (
+                    1.0 if modes[p, k] == TOWARDS else 0.0,
+                    on_grid(tips[p, k, 0]),
+                    on_grid(tips[p, k, 1]),
+                )
+                for v in range(top, bottom + 1):
+                    first, last = firsts[p, v - top], lasts[p, v - top]
+                    if axis == 0:
+                        write_flat(planes, count, v, first, last, tip_x, slope, tip_y - slope * v, units)
+                    if axes == 3 and has_depth[p]:
+                        write_deep(planes, count_z, v, first, last, on_grid(tips[p, k, 2]), units)
+                continue
             lowest, highest = min(lowest, top), max(highest, bottom)
             slopes = slopes if modes[p, k] == TOWARDS else SLOPES
             following[p], starting[top] = starting[top], p
             for v in range(np.uint64(top), np.uint64(bottom + 2)):
                 hull[v, 0], hull[v, 1] = min(hull[v, 0], left), max(hull[v, 1], right)
         for v in range(lowest, highest + 2):  # one row more, on which the last columns have ended
-            slot, left, right = v & (len(key) - 1), hull[v, 0] & -BLOCK, min(hull[v, 1] | (BLOCK - 1), width - 1)
+            slot, left, right, tied = v & (len(key) - 1), hull[v, 0], hull[v, 1], 0
             p = starting[v]
             starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
             while p >= 0:
@@ -157,42 +168,89 @@ def draw_joints(
                 if ranked:
                     x, y, size = anchors[p, k, 0], anchors[p, k, 1], 0.0 if near > 0 else np.float64(area[p])
                     for w in range(v, edges[p, 1] + 1):
-                        first, last, dv2 = firsts[p, w - v], lasts[p, w - v], (w - y) * (w - y)
+                        first, last, dv2, at_y = firsts[p, w - v], lasts[p, w - v], (w - y) * (w - y), tip_y - slope * w
                         if axes == 3:
                             claim_deep(planes, count_z, key, w, first, last, x, dv2, near, size, tip_z, deep, units)
                         if axis == 0:
-                            claim_flat(planes, count, key, w, first, last, x, dv2, near, size, tip_x, slope, tip_y, units)
-                        claim(key, ties, w, first, last, x, dv2, near, size)
+                            claim_flat(
+                                planes, count, key, w, first, last, x, dv2, near, size, tip_x, slope, at_y, units
+                            )
+                        else:
+                            claim_key(count, key, w, first, last, x, dv2, near, size)
                 else:
-                    left_p, right_p = edges[p, 2], edges[p, 3]
-                    if axis == 0:
-                        step(steps, X, firsts, lasts, p, left_p, right_p, on_grid(tip_x))
-                        step(steps, Y, firsts, lasts, p, left_p, right_p, on_grid(tip_y))
-                        step(steps, NUMBER, firsts, lasts, p, left_p, right_p, 1.0)
-                    if axis == 0 and slopes == SLOPES:
-                        step(steps, SLOPES, firsts, lasts, p, left_p, right_p, slope)
-                    if deep:
-                        step(steps, Z, firsts, lasts, p, left_p, right_p, on_grid(tip_z))
-                        step(steps, NUMBER_Z, firsts, lasts, p, left_p, right_p, 1.0)
+                    step(
+                        steps,
+                        firsts,
+                        lasts,
+                        p,
+                        edges,
+                        on_grid(tip_x),
+                        on_grid(tip_y),
+                        slope,
+                        on_grid(tip_z),
+                        slopes,
+                        axis,
+                        deep,
+                    )
                 p = following[p]
-            if ranked and ties[slot] > 0:
-                for p in range(people):
-                    if modes[p, k] == NOTHING or v < edges[p, 0] or v > edges[p, 1]:
-                        continue
-                    first, last = firsts[p, v - edges[p, 0]], lasts[p, v - edges[p, 0]]
-                    slope, deep = 1.0 if modes[p, k] == TOWARDS else 0.0, axes == 3 and has_depth[p]
-                    tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1], tips[p, k, 2] if deep else 0.0
-                    x, dv2, size = anchors[p, k, 0], (v - anchors[p, k, 1]) ** 2, 0.0 if near > 0 else np.float64(area[p])
-                    join_row(key, sums, slot, first, last, x, dv2, near, size, tip_x, tip_y, slope, tip_z, deep)
-            if not ranked:
-                add_steps(sums, steps, slot, left, right, axis, axes, slopes)
-            if v < height and (not ranked or ties[slot] > 0):
+            if ranked:
+                if v < height:
+                    for u in range(np.uint64(left), np.uint64(right + 1)):
+                        tied += count[v, u] > 1
+                for p in range(people if tied > 0 else 0):
+                    top, bottom = edges[p, 0], edges[p, 1]
+                    if modes[p, k] != NOTHING and top <= v <= bottom:
+                        x, dv2 = anchors[p, k, 0], (v - anchors[p, k, 1]) * (v - anchors[p, k, 1])
+                        slope, deep = 1.0 if modes[p, k] == TOWARDS else 0.0, axes == 3 and has_depth[p]
+                        size, tip_z = 0.0 if near > 0 else np.float64(area[p]), tips[p, k, 2] if deep else 0.0
+                        first, last, tip_x, tip_y = firsts[p, v - top], lasts[p, v - top], tips[p, k, 0], tips[p, k, 1]
+                        join(key, sums, v, first, last, x, dv2, near, size, tip_x, tip_y, slope, tip_z, deep)
+                for u in range(np.uint64(left), np.uint64(right + 1)):
+                    key[slot, u] = np.inf
+            else:
+                go_down(sums, steps, slot, left, right, axis, axes, slopes)
+            if v < height and (not ranked or tied > 0):
                 if axis == 0:
-                    average_flat(planes, count, v, left, right, sums, slopes, units)
+                    average_flat(planes, count, v, left, right, sums, SLOPES if ranked else slopes, units)
                 if axes == 3:
                     average_deep(planes, count_z, v, left, right, sums, units)
-            if ranked:
-                clear_row(key, sums, slot, left, right, ties)
+            for c in range(len(sums) if tied > 0 else 0):
+                for u in range(np.uint64(left), np.uint64(right + 1)):
+                    sums[c, u] = 0.0
+
+
+@jit
+def are_apart(anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, people: int, rules: Rules) -> bool:
+    """Return whether a joint's few people surely share no cell; of many nobody asks."""
+    if people > FEW:
+        return False
+    wide = 2 * reach_of(rules)
+    for p in range(people):
+        for q in range(p if modes[p, k] != NOTHING else 0):
+            apart = max(abs(anchors[p, k, 0] - anchors[q, k, 0]), abs(anchors[p, k, 1] - anchors[q, k, 1])) > wide
+            if modes[q, k] != NOTHING and not apart:
+                return False
+    return True
+
+
+@jit_inline
+def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
+    """Write (x, y) of the only person on the columns first to last of row v."""
+    per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        count[v, u] = 1
+        planes[0, v, u] = (tip_x - slope * column) * per_x
+        planes[1, v, u] = value_y
+        column += 1.0
+
+
+@jit_inline
+def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
+    """Write z, the last plane, of the only person on a row."""
+    value = np.float32(tip_z * (1 / units[2]))
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        count_z[v, u] = 1
+        planes[len(planes) - 1, v, u] = value
 
 
 @jit
@@ -202,17 +260,30 @@ def on_grid(tip: float) -> float:
 
 
 @jit_inline
-def step(steps, c, firsts, lasts, p, left, right, value):  # type: ignore[no-untyped-def]
-    """Add a value at the top of each column of a person's cells, take it away below."""
-    places = len(steps) - 1
-    for i in range(np.uint64(right + 1 - left)):
-        u = np.uint64(left) + i
-        steps[np.uint64(firsts[p, i] & places), c, u] += value
-        steps[np.uint64((lasts[p, i] + 1) & places), c, u] -= value
+def step(steps, firsts, lasts, p, edges, tip_x, tip_y, slope, tip_z, slopes, axis, deep):  # type: ignore[no-untyped-def]
+    """Add a person's tips at the top of each column of his cells, take them away below."""
+    left, places = np.uint64(edges[p, 2]), len(steps) - 1
+    for i in range(np.uint64(edges[p, 3] + 1 - edges[p, 2])):
+        u, start, end = left + i, np.uint64(firsts[p, i] & places), np.uint64((lasts[p, i] + 1) & places)
+        if axis == 0:
+            steps[start, X, u] += tip_x
+            steps[start, Y, u] += tip_y
+            steps[start, NUMBER, u] += 1.0
+            steps[end, X, u] -= tip_x
+            steps[end, Y, u] -= tip_y
+            steps[end, NUMBER, u] -= 1.0
+            if slopes == SLOPES:
+                steps[start, SLOPES, u] += slope
+                steps[end, SLOPES, u] -= slope
+        if deep:
+            steps[start, Z, u] += tip_z
+            steps[start, NUMBER_Z, u] += 1.0
+            steps[end, Z, u] -= tip_z
+            steps[end, NUMBER_Z, u] -= 1.0
 
 
 @jit_inline
-def add_steps(sums, steps, slot, left, right, axis, axes, slopes):  # type: ignore[no-untyped-def]
+def go_down(sums, steps, slot, left, right, axis, axes, slopes):  # type: ignore[no-untyped-def]
     """Go down one row."""
     for c in range(X if axis == 0 else Z, NUMBER_Z + 1 if axes == 3 else slopes + 1):
         for u in range(np.uint64(left), np.uint64(right + 1)):
