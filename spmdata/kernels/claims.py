@@ -50,16 +50,16 @@ def claim_key(count, key, v, first, last, x, dv2, near, size):  # type: ignore[n
 
 
 @jit_inline
-def join(key, sums, v, first, last, x, dv2, near, size, tip_x, tip_y, slope, tip_z, deep):  # type: ignore[no-untyped-def]
+def join(key, sums, v, first, last, x, dv2, near, size, tip, slope, deep):  # type: ignore[no-untyped-def]
     """Add one person's vectors where nobody has a smaller key."""
     slot, column = v & (len(key) - 1), float(first)
     for u in range(np.uint64(first), np.uint64(last + 1)):
         if near * ((column - x) * (column - x) + dv2) + size == key[slot, u]:
-            sums[0, u] += tip_x
-            sums[1, u] += tip_y
+            sums[0, u] += tip[0]
+            sums[1, u] += tip[1]
             sums[2, u] += 1.0
             sums[3, u] += slope
             if deep:
-                sums[4, u] += tip_z
+                sums[4, u] += tip[2]
                 sums[5, u] += 1.0
         column += 1.0

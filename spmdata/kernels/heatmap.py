@@ -10,13 +10,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 from spmdata.kernels.links import to_cell
 from spmdata.kernels.rules import Rules
 from spmdata.kernels.tables import Links, Rows
 
 
-@jit
+@jit_inner
 def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np.float64]) -> None:
     """Fill values[first:last + 1] with ``exp(-(u - x)^2 / denominator)``, from the cell nearest x outwards.
 
@@ -34,7 +34,7 @@ def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np
             factor *= shrink
 
 
-@jit
+@jit_inner
 def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules, boxes: NDArray[np.int32]) -> None:
     """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``.
 
@@ -67,7 +67,7 @@ def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: R
                 heatmap[v, u] = max(heatmap[v, u], value)
 
 
-@jit
+@jit_inner
 def draw_ignore(
     ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules, fresh: bool
 ) -> bool:

@@ -1,10 +1,7 @@
 """Vectors round each joint's parent: one loop for flat and hierarchical, 2D and 3D, every overlap rule.
 
-The average of ``tip - cell`` over the persons on a cell is the average of their tips, less the cell. So under ``mean``
-a person adds his tip at the top of each column of his neighbourhood and takes it away below its bottom, and what is
-summed down the map row by row holds the tips of all who cover a cell: two steps a column instead of a sum a cell.
-Tips are rounded to a grid on which sums are exact, so that what was added goes away again without a trace, and the
-order of people never matters. Under the other rules, see `claims`.
+A joint of few people who meet nobody is written at once. Otherwise the map is drawn from top to bottom: under ``mean``
+by `sums`, under the other rules by `claims`.
 
 Letters: P people, K joints, D axes, H, W cells; p person, k joint, v row, u column. Lengths in cells, float64 until
 stored. The loops over u are written for the compiler: unsigned, so that no index can count from the end, and few arrays
@@ -20,15 +17,24 @@ from numpy.typing import NDArray
 
 from spmdata.kernels.claims import claim_deep, claim_flat, claim_key, join
 from spmdata.kernels.discs import reach_of, spread
-from spmdata.kernels.jit import jit, jit_inline
-from spmdata.kernels.rules import MEAN, NEAREST, NOTHING, TOWARDS, Rules
+from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
+from spmdata.kernels.sums import (
+    NUMBER,
+    NUMBER_Z,
+    SLOPES,
+    X,
+    Z,
+    average_deep,
+    average_flat,
+    go_down,
+    on_grid,
+    step,
+    step_flat,
+    write_deep,
+    write_flat,
+)
 from spmdata.kernels.tables import Links
-
-#: Tips are rounded to the multiples of 1 / GRID cells: sums up to 2^29 cells are exact in float64.
-GRID = 2.0**24
-
-#: What is summed: tips, persons, those whose vectors are tip - cell and not constant; dz, and persons with depth.
-X, Y, NUMBER, SLOPES, Z, NUMBER_Z = range(6)
 
 #: People of a row, at most, whose neighbourhoods are compared in pairs: those who meet nobody need no sums.
 FEW = 8
@@ -56,7 +62,7 @@ class Desk(NamedTuple):
     key: NDArray[np.float64]
 
 
-@jit
+@jit_inner
 def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> Desk:
     """Return scratch for that many people on such a map."""
     reach, channels, window = int(min(2 * reach_of(rules) + 3, max(height, width))), 4 if axes == 2 else 6, 1
@@ -85,7 +91,7 @@ def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> D
     )
 
 
-@jit
+@jit_inner
 def draw_joints(
     offsets: NDArray[np.float32],
     axis: int,
@@ -94,8 +100,8 @@ def draw_joints(
     first_joint: int,
     people: int,
     links: Links,
-    area: NDArray[np.float32],
-    has_depth: NDArray[np.bool_],
+    area: NDArray[np.float32] | None,
+    has_depth: NDArray[np.bool_] | None,
     units: NDArray[np.float64],
     rules: Rules,
     desk: Desk,
@@ -109,30 +115,34 @@ def draw_joints(
     The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
     the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor
     under ``nearest``, the area under ``smallest``; so exact ties are averaged whatever the rule, and the order of
-    people never matters.
+    people never matters. area (P,) is None under ``mean`` and has_depth (P,) in 2D: what a spec does not ask for is
+    then not compiled either.
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
     firsts, lasts, edges, placed, starting, following, hull, steps, sums, key = desk
     _, _, anchors, tips, modes = links
-    axes, ranked, near = axis + offsets.shape[1], rules.overlap != MEAN, 1.0 if rules.overlap == NEAREST else 0.0
+    near, deep, alone = 1.0 if rules.overlap == NEAREST else 0.0, False, False
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
         if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
             count_z[:] = 0
-        alone = not ranked and are_apart(anchors, modes, k, people, rules)
-        lowest, highest, slopes = height, -1, NUMBER  # whoever has a tip has a slope, but for constants
+        if area is None:
+            alone = are_apart(anchors, modes, k, people, rules)
+        lowest, highest, slopes = height, -1, NUMBER  # as many slopes as persons, unless there are constants
         for p in range(people):
             if remember:
                 boxes[p, k, 1] = -1
             if modes[p, k] == NOTHING:
                 continue
-            x, y, across = anchors[p, k, 0], anchors[p, k, 1], 1.0 if ranked or alone else 0.0
-            if x != placed[p, 0] or y != placed[p, 1] or across != placed[p, 2]:
-                placed[p, 0], placed[p, 1], placed[p, 2] = x, y, across
-                if across > 0:
+            x, y, by_row = anchors[p, k, 0], anchors[p, k, 1], 1.0
+            if area is None:
+                by_row = 1.0 if alone else 0.0
+            if x != placed[p, 0] or y != placed[p, 1] or by_row != placed[p, 2]:
+                placed[p, 0], placed[p, 1], placed[p, 2] = x, y, by_row
+                if by_row > 0:
                     top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
                 else:
                     left, right, top, bottom = spread(y, x, width, height, rules, firsts[p], lasts[p])
@@ -140,18 +150,14 @@ def draw_joints(
             top, bottom, left, right = edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3]
             if remember:
                 boxes[p, k, 0], boxes[p, k, 1], boxes[p, k, 2], boxes[p, k, 3] = top, bottom, left, right
-            if alone:
-                slope, tip_x, tip_y = (
-                    1.0 if modes[p, k] == TOWARDS else 0.0,
-                    on_grid(tips[p, k, 0]),
-                    on_grid(tips[p, k, 1]),
-                )
+            if area is None and alone:
+                slope, tip_x, tip_y = 1.0 if modes[p, k] == TOWARDS else 0.0, tips[p, k, 0], tips[p, k, 1]
                 for v in range(top, bottom + 1):
                     first, last = firsts[p, v - top], lasts[p, v - top]
                     if axis == 0:
                         write_flat(planes, count, v, first, last, tip_x, slope, tip_y - slope * v, units)
-                    if axes == 3 and has_depth[p]:
-                        write_deep(planes, count_z, v, first, last, on_grid(tips[p, k, 2]), units)
+                    if has_depth is not None and has_depth[p]:
+                        write_deep(planes, count_z, v, first, last, tips[p, k, 2], units)
                 continue
             lowest, highest = min(lowest, top), max(highest, bottom)
             slopes = slopes if modes[p, k] == TOWARDS else SLOPES
@@ -159,17 +165,27 @@ def draw_joints(
             for v in range(np.uint64(top), np.uint64(bottom + 2)):
                 hull[v, 0], hull[v, 1] = min(hull[v, 0], left), max(hull[v, 1], right)
         for v in range(lowest, highest + 2):  # one row more, on which the last columns have ended
-            slot, left, right, tied = v & (len(key) - 1), hull[v, 0], hull[v, 1], 0
+            slot, left, right, averaged = v & (len(key) - 1), hull[v, 0], hull[v, 1], v < height
             p = starting[v]
             starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
             while p >= 0:
-                slope, deep = 1.0 if modes[p, k] == TOWARDS else 0.0, axes == 3 and has_depth[p]
-                tip_x, tip_y, tip_z = tips[p, k, 0], tips[p, k, 1], tips[p, k, 2] if deep else 0.0
-                if ranked:
+                slope, tip_x, tip_y = 1.0 if modes[p, k] == TOWARDS else 0.0, tips[p, k, 0], tips[p, k, 1]
+                if has_depth is not None:
+                    deep = has_depth[p]
+                if area is None:
+                    if axis == 0:
+                        step_flat(steps, firsts, lasts, p, edges, on_grid(tip_x), on_grid(tip_y))
+                    if slopes == SLOPES and axis == 0:
+                        step(steps, SLOPES, firsts, lasts, p, edges, slope)
+                    if has_depth is not None and deep:
+                        step(steps, Z, firsts, lasts, p, edges, on_grid(tips[p, k, 2]))
+                        step(steps, NUMBER_Z, firsts, lasts, p, edges, 1.0)
+                else:
                     x, y, size = anchors[p, k, 0], anchors[p, k, 1], 0.0 if near > 0 else np.float64(area[p])
                     for w in range(v, edges[p, 1] + 1):
                         first, last, dv2, at_y = firsts[p, w - v], lasts[p, w - v], (w - y) * (w - y), tip_y - slope * w
-                        if axes == 3:
+                        if has_depth is not None:
+                            tip_z = tips[p, k, 2] if deep else 0.0
                             claim_deep(planes, count_z, key, w, first, last, x, dv2, near, size, tip_z, deep, units)
                         if axis == 0:
                             claim_flat(
@@ -177,49 +193,45 @@ def draw_joints(
                             )
                         else:
                             claim_key(count, key, w, first, last, x, dv2, near, size)
-                else:
-                    step(
-                        steps,
-                        firsts,
-                        lasts,
-                        p,
-                        edges,
-                        on_grid(tip_x),
-                        on_grid(tip_y),
-                        slope,
-                        on_grid(tip_z),
-                        slopes,
-                        axis,
-                        deep,
-                    )
                 p = following[p]
-            if ranked:
+            if area is None:
+                if axis == 0:
+                    go_down(sums, steps, slot, X, slopes, left, right)
+                if has_depth is not None:
+                    go_down(sums, steps, slot, Z, NUMBER_Z, left, right)
+            else:
+                tied = 0
                 if v < height:
                     for u in range(np.uint64(left), np.uint64(right + 1)):
                         tied += count[v, u] > 1
-                for p in range(people if tied > 0 else 0):
-                    top, bottom = edges[p, 0], edges[p, 1]
-                    if modes[p, k] != NOTHING and top <= v <= bottom:
+                averaged = tied > 0
+                for p in range(people if averaged else 0):
+                    top, slope = edges[p, 0], 1.0 if modes[p, k] == TOWARDS else 0.0
+                    if has_depth is not None:
+                        deep = has_depth[p]
+                    if modes[p, k] != NOTHING and top <= v <= edges[p, 1]:
                         x, dv2 = anchors[p, k, 0], (v - anchors[p, k, 1]) * (v - anchors[p, k, 1])
-                        slope, deep = 1.0 if modes[p, k] == TOWARDS else 0.0, axes == 3 and has_depth[p]
-                        size, tip_z = 0.0 if near > 0 else np.float64(area[p]), tips[p, k, 2] if deep else 0.0
-                        first, last, tip_x, tip_y = firsts[p, v - top], lasts[p, v - top], tips[p, k, 0], tips[p, k, 1]
-                        join(key, sums, v, first, last, x, dv2, near, size, tip_x, tip_y, slope, tip_z, deep)
+                        first, last, size = (
+                            firsts[p, v - top],
+                            lasts[p, v - top],
+                            0.0 if near > 0 else np.float64(area[p]),
+                        )
+                        join(key, sums, v, first, last, x, dv2, near, size, tips[p, k], slope, deep)
                 for u in range(np.uint64(left), np.uint64(right + 1)):
                     key[slot, u] = np.inf
-            else:
-                go_down(sums, steps, slot, left, right, axis, axes, slopes)
-            if v < height and (not ranked or tied > 0):
+                slopes = SLOPES
+            if averaged:
                 if axis == 0:
-                    average_flat(planes, count, v, left, right, sums, SLOPES if ranked else slopes, units)
-                if axes == 3:
+                    average_flat(planes, count, v, left, right, sums, slopes, units)
+                if has_depth is not None:
                     average_deep(planes, count_z, v, left, right, sums, units)
-            for c in range(len(sums) if tied > 0 else 0):
-                for u in range(np.uint64(left), np.uint64(right + 1)):
-                    sums[c, u] = 0.0
+                if area is not None:
+                    for c in range(len(sums)):
+                        for u in range(np.uint64(left), np.uint64(right + 1)):
+                            sums[c, u] = 0.0
 
 
-@jit
+@jit_inner
 def are_apart(anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, people: int, rules: Rules) -> bool:
     """Return whether a joint's few people surely share no cell; of many nobody asks."""
     if people > FEW:
@@ -231,82 +243,3 @@ def are_apart(anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, pe
             if modes[q, k] != NOTHING and not apart:
                 return False
     return True
-
-
-@jit_inline
-def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
-    """Write (x, y) of the only person on the columns first to last of row v."""
-    per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        count[v, u] = 1
-        planes[0, v, u] = (tip_x - slope * column) * per_x
-        planes[1, v, u] = value_y
-        column += 1.0
-
-
-@jit_inline
-def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
-    """Write z, the last plane, of the only person on a row."""
-    value = np.float32(tip_z * (1 / units[2]))
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        count_z[v, u] = 1
-        planes[len(planes) - 1, v, u] = value
-
-
-@jit
-def on_grid(tip: float) -> float:
-    """Round a tip so that sums are exact."""
-    return np.floor(tip * GRID + 0.5) / GRID
-
-
-@jit_inline
-def step(steps, firsts, lasts, p, edges, tip_x, tip_y, slope, tip_z, slopes, axis, deep):  # type: ignore[no-untyped-def]
-    """Add a person's tips at the top of each column of his cells, take them away below."""
-    left, places = np.uint64(edges[p, 2]), len(steps) - 1
-    for i in range(np.uint64(edges[p, 3] + 1 - edges[p, 2])):
-        u, start, end = left + i, np.uint64(firsts[p, i] & places), np.uint64((lasts[p, i] + 1) & places)
-        if axis == 0:
-            steps[start, X, u] += tip_x
-            steps[start, Y, u] += tip_y
-            steps[start, NUMBER, u] += 1.0
-            steps[end, X, u] -= tip_x
-            steps[end, Y, u] -= tip_y
-            steps[end, NUMBER, u] -= 1.0
-            if slopes == SLOPES:
-                steps[start, SLOPES, u] += slope
-                steps[end, SLOPES, u] -= slope
-        if deep:
-            steps[start, Z, u] += tip_z
-            steps[start, NUMBER_Z, u] += 1.0
-            steps[end, Z, u] -= tip_z
-            steps[end, NUMBER_Z, u] -= 1.0
-
-
-@jit_inline
-def go_down(sums, steps, slot, left, right, axis, axes, slopes):  # type: ignore[no-untyped-def]
-    """Go down one row."""
-    for c in range(X if axis == 0 else Z, NUMBER_Z + 1 if axes == 3 else slopes + 1):
-        for u in range(np.uint64(left), np.uint64(right + 1)):
-            sums[c, u] += steps[slot, c, u]
-            steps[slot, c, u] = 0.0
-
-
-@jit_inline
-def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
-    """Write the averages of (x, y) of a row."""
-    per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
-    for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = 1 / max(sums[NUMBER, u], 1.0)
-        count[v, u] = np.int64(min(sums[NUMBER, u], 255.0))
-        planes[0, v, u] = (sums[X, u] - sums[slopes, u] * np.float64(np.int64(u))) * share * per_x
-        planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
-
-
-@jit_inline
-def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[no-untyped-def]
-    """Write the averages of z, the last plane."""
-    per_z = 1 / units[2]
-    for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = 1 / max(sums[NUMBER_Z, u], 1.0)
-        count_z[v, u] = np.int64(min(sums[NUMBER_Z, u], 255.0))
-        planes[len(planes) - 1, v, u] = sums[Z, u] * share * per_z

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.kernels.discs import covers
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 from spmdata.kernels.rules import NOTHING, TOWARDS, Rules
 from spmdata.kernels.tables import Links, Tree
 
 
-@jit
+@jit_inner
 def collide(
     visible: NDArray[np.uint8],
     links: Links,
