@@ -47,7 +47,7 @@ def fitted(images: Sequence[Image], side_px: int) -> list[People]:
 
 
 def crowded(people: Sequence[People], n_people: int, n: int, rng: np.random.Generator) -> list[People]:
-    """Return n pictures of that many people each, drawn from all."""
+    """Return n pictures of that many people each, drawn from all; nobody twice in one, as copies share every cell."""
     joints, visible = (np.concatenate([getattr(p, name) for p in people]) for name in ("joints", "visible"))
-    picks = (rng.choice(len(joints), n_people) for _ in range(n))
+    picks = (rng.choice(len(joints), n_people, replace=False) for _ in range(n))
     return [People.of(joints[pick], visible[pick]) for pick in picks]

@@ -21,7 +21,7 @@ from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
 from spmdata.geometry import Camera, cell_origin_px
 from spmdata.kernels import batch, tables
-from spmdata.kernels.rules import Rules
+from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People
 from spmdata.spec import TargetSpec
@@ -183,7 +183,6 @@ class Codec:
         self._check_targets(targets, n)
         if dims == 3 and (targets.root_depth is None or cameras is None):
             raise SpecError("3D targets decode by root_depth and a camera an image: pass both, or use a spec of dims 2")
-        f_px = self._focal_px(cameras, n)
         found = Decoded(
             number=np.zeros(n, np.int64),
             joints=np.zeros((n, most, k, dims), np.float32),
@@ -195,7 +194,7 @@ class Codec:
         wide = [np.ascontiguousarray(maps, np.float32) for maps in targets[:2]]
         maps = self._maps(targets._replace(root_heatmap=wide[0], offsets=wide[1]))
         batch.decode_rows(
-            *(maps, f_px, self._tree, self._rules, self.spec.threshold, self.spec.nms),
+            *(maps, self._focal_px(cameras, n), self._tree, self._rules, self.spec.threshold, self.spec.nms),
             *(found.number, found.cells, found.score, found.joints, found.visible, found.has_depth),
         )
         return found
@@ -261,7 +260,11 @@ class Codec:
 
     def _draw(self, rows: tables.Rows, maps: tables.Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
-        batch.encode_rows(rows, self._tree, self._rules, maps, boxes, held)
+        areas, depths = (
+            rows.area if self._rules.overlap != MEAN else None,
+            rows.has_depth if maps.count_z.size else None,
+        )
+        batch.encode_rows(rows, areas, depths, self._tree, self._rules, maps, boxes, held)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""
@@ -282,11 +285,9 @@ class Codec:
         """Return targets as kernels take them: arrays without cells stand for what is None."""
         n, k = targets.offsets.shape[:2]
         none = {"count": (n, 0, 0, 0), "ignore": (n, 0, 0), "root_depth": (n, 0, 0), "count_z": (n, k, 0, 0)}
-        arrays = []
-        for name, array in targets._asdict().items():
-            dtype = np.uint8 if name in ("count", "ignore", "count_z") else np.float32
-            arrays.append(np.empty(none[name], dtype) if array is None else array)
-        return tables.Maps(*arrays)
+        dtypes: dict[str, Any] = {"root_depth": np.float32}
+        given = targets._asdict().items()
+        return tables.Maps(*(np.empty(none[m], dtypes.get(m, np.uint8)) if a is None else a for m, a in given))
 
     def _check_targets(self, targets: Targets, n: int) -> None:
         for name, shape in self._shapes(n).items():

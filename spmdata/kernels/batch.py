@@ -24,20 +24,30 @@ CELLS_A_LINE = 200
 
 @jit
 def encode_rows(
-    people: Rows, tree: Tree, rules: Rules, maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]
+    people: Rows,
+    areas: NDArray[np.float32] | None,
+    depths: NDArray[np.bool_] | None,
+    tree: Tree,
+    rules: Rules,
+    maps: Maps,
+    boxes: NDArray[np.int32],
+    held: NDArray[np.int64],
 ) -> None:
     """Overwrite the maps of N rows.
 
     boxes (N, P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, of root_depth
     and of the heatmap; held (N, 2) how many people that are, and whether ignore is in use. The maps are then those that
     `undo_planes` or `undo_cells` emptied. With room for nobody, P = 0, nothing is remembered and they are emptied here.
+    areas and depths (N, P) are those of people, or None; see `draw_joints`.
     """
     height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
     most, k_all = people.joints.shape[1], people.joints.shape[2]
-    links, desk = new_links(most, k_all), new_desk(most, height, width, rules)
-    spare = np.empty((1, height, width), np.uint8)
+    links, desk = new_links(most, k_all), new_desk(most, height, width, people.joints.shape[3], rules)
+    spare = np.zeros((1, height, width), np.uint8)
     for n in range(len(people.joints)):
-        number, area, has_depth = people.number[n], people.area[n], people.has_depth[n]
+        number = people.number[n]
+        area = None if areas is None else areas[n]
+        has_depth = None if depths is None else depths[n]
         place_roots(people, n, tree, rules, height, width, links)
         draw_roots(maps.heatmap[n], number, links, rules, boxes[n])
         held[n, 0] = number

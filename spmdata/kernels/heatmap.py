@@ -10,13 +10,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 from spmdata.kernels.links import to_cell
 from spmdata.kernels.rules import Rules
 from spmdata.kernels.tables import Links, Rows
 
 
-@jit
+@jit_inner
 def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np.float64]) -> None:
     """Fill values[first:last + 1] with ``exp(-(u - x)^2 / denominator)``, from the cell nearest x outwards.
 
@@ -34,7 +34,7 @@ def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np
             factor *= shrink
 
 
-@jit
+@jit_inner
 def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules, boxes: NDArray[np.int32]) -> None:
     """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``.
 
@@ -45,7 +45,7 @@ def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: R
         heatmap[:] = 0
     reach = math.sqrt(rules.heat_cut) + 1.0 if rules.heat_cut < 1e12 else 1e6
     across, down, away = np.empty(width, np.float64), np.empty(height, np.float64), np.empty(width, np.float64)
-    roots, drawn = links.roots, links.drawn
+    roots, drawn, cut = links.roots, links.drawn, rules.heat_cut
     for p in range(people):
         if remember:
             boxes[p, -1, 1] = -1
@@ -61,13 +61,13 @@ def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: R
         for u in range(left, right + 1):
             away[u] = (u - x) * (u - x)
         for v in range(top, bottom + 1):
-            dv2 = (v - y) * (v - y)
+            dv2, height_v = (v - y) * (v - y), down[v]
             for u in range(np.uint64(left), np.uint64(right + 1)):
-                if away[u] + dv2 <= rules.heat_cut:
-                    heatmap[v, u] = max(heatmap[v, u], np.float32(down[v] * across[u]))
+                value = np.float32(height_v * across[u] if away[u] + dv2 <= cut else 0.0)
+                heatmap[v, u] = max(heatmap[v, u], value)
 
 
-@jit
+@jit_inner
 def draw_ignore(
     ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules, fresh: bool
 ) -> bool:

@@ -1,4 +1,4 @@
-"""The one numba alias of the project.
+"""The numba aliases of the project.
 
 Kernels are serial and release the GIL: Dask and reader threads own the parallelism. A ``parallel=True`` kernel called
 from two Dask threads aborts the process on numba's workqueue layer, and threads below threads only fight for cores.
@@ -7,10 +7,14 @@ from two Dask threads aborts the process on numba's workqueue layer, and threads
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _drop_stale_caches() -> None:
@@ -29,8 +33,14 @@ def _drop_stale_caches() -> None:
 
 _drop_stale_caches()
 
-#: Serial, nogil, cached, division as in numpy; no fast-math: NaN must stay NaN, and sums must not be reordered.
-jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+#: What `spmdata.codec` calls: serial, nogil, cached, division as in numpy; no fast-math: NaN must stay NaN, and sums
+#: must not be reordered. No wrapper for C, which nobody calls: each takes time to compile.
+jit: Callable[[F], F] = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload]
+
+#: What only kernels call: no wrapper for Python either, and no cache of its own, for it lies in that of its callers.
+jit_inner: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
+    nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True
+)
 
 #: Small steps of a loop, put into their caller before types are known: a call with so many arrays costs more than they.
 jit_inline = numba.njit(inline="always", error_model="numpy")

@@ -10,18 +10,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 from spmdata.kernels.rules import CONSTANT, DROP, NOTHING, STAY, TOWARDS, Rules
 from spmdata.kernels.tables import Links, Rows, Tree
 
 
-@jit
+@jit_inner
 def to_cell(px: float, rules: Rules) -> float:
     """Return input px in cells, both float64."""
     return (px - rules.origin_px) / rules.stride
 
 
-@jit
+@jit_inner
 def place_roots(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: int, links: Links) -> None:
     """Fill links.roots and links.drawn: labelled, not ignored, root on the map.
 
@@ -50,7 +50,7 @@ def place_roots(people: Rows, n: int, tree: Tree, rules: Rules, height: int, wid
         links.drawn[p] = labelled > 0 and not people.ignore[n, p] and on_map
 
 
-@jit
+@jit_inner
 def mark_leading(visible: NDArray[np.uint8], tree: Tree, leading: NDArray[np.bool_]) -> None:
     """Fill leading (K,): some labelled joint hangs below this one."""
     leading[:] = False
@@ -60,7 +60,7 @@ def mark_leading(visible: NDArray[np.uint8], tree: Tree, leading: NDArray[np.boo
             leading[tree.parents[k]] = True
 
 
-@jit
+@jit_inner
 def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: int, links: Links) -> None:
     """Fill anchors, tips and modes of a row whose roots are placed.
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.kernels.discs import covers
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 from spmdata.kernels.rules import MEAN, NOTHING, TOWARDS, Rules
 from spmdata.kernels.tables import Links, Tree
 
 
-@jit
+@jit_inner
 def meet(
     p: int,
     k: int,
@@ -48,7 +48,7 @@ def meet(
     return shared, mixed, outside
 
 
-@jit
+@jit_inner
 def collide(
     visible: NDArray[np.uint8],
     has_depth: NDArray[np.bool_],

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 
 
 class Tree(NamedTuple):
@@ -67,7 +67,7 @@ class Links(NamedTuple):
     modes: NDArray[np.uint8]
 
 
-@jit
+@jit_inner
 def new_links(people: int, joints: int) -> Links:
     """Return room for the links of that many people."""
     return Links(

@@ -10,12 +10,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit_inner
 from spmdata.kernels.rules import CM_PER_M, Rules
 from spmdata.kernels.tables import Tree
 
 
-@jit
+@jit_inner
 def clamp_cell(x: float, n: int) -> int:
     """Return the nearest of n cells to a coordinate; 0 for NaN, which a network may produce."""
     if not x > 0:
@@ -23,7 +23,7 @@ def clamp_cell(x: float, n: int) -> int:
     return n - 1 if x >= n - 1 else math.floor(x + 0.5)
 
 
-@jit
+@jit_inner
 def walk(
     offsets: NDArray[np.float32],
     count: NDArray[np.uint8],

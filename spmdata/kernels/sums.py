@@ -1,0 +1,101 @@
+"""What one row of a joint's map takes: one person's vectors, or the averages of several.
+
+The average of ``tip - cell`` over the persons on a cell is the average of their tips, less the cell. So a person adds
+his tip at the top of each column of his neighbourhood and takes it away below its bottom, and what is summed down the
+map holds the tips of all who cover a cell: two steps a column, not a sum a cell. Tips are rounded to a grid on which
+sums are exact: what was added goes away without a trace, and the order of people never matters.
+
+Letters: v row, u column of cells; c what is summed; R rows of steps, those of row v in place v % R. Lengths in cells,
+float64 until stored.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spmdata.kernels.jit import jit_inline, jit_inner
+
+#: Tips are rounded to the multiples of 1 / GRID cells: sums up to 2^29 cells are exact in float64.
+GRID = 2.0**24
+
+#: What is summed: tips, persons, those whose vectors are tip - cell and not constant; dz, and persons with depth.
+X, Y, NUMBER, SLOPES, Z, NUMBER_Z = range(6)
+
+
+@jit_inline
+def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
+    """Write (x, y) of the only person on the columns first to last of row v."""
+    per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        count[v, u] = 1
+        planes[0, v, u] = (tip_x - slope * column) * per_x
+        planes[1, v, u] = value_y
+        column += 1.0
+
+
+@jit_inline
+def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
+    """Write z, the last plane, of the only person on a row."""
+    value = np.float32(tip_z * (1 / units[2]))
+    for u in range(np.uint64(first), np.uint64(last + 1)):
+        count_z[v, u] = 1
+        planes[len(planes) - 1, v, u] = value
+
+
+@jit_inner
+def on_grid(tip: float) -> float:
+    """Round a tip so that sums are exact."""
+    return float(np.floor(tip * GRID + 0.5) / GRID)
+
+
+@jit_inline
+def step_flat(steps, firsts, lasts, p, edges, tip_x, tip_y):  # type: ignore[no-untyped-def]
+    """Add a person's (x, y) at the top of each column of his cells, take it away below."""
+    left, places = np.uint64(edges[p, 2]), len(steps) - 1
+    for i in range(np.uint64(edges[p, 3] + 1 - edges[p, 2])):
+        u, start, end = left + i, np.uint64(firsts[p, i] & places), np.uint64((lasts[p, i] + 1) & places)
+        steps[start, X, u] += tip_x
+        steps[start, Y, u] += tip_y
+        steps[start, NUMBER, u] += 1.0
+        steps[end, X, u] -= tip_x
+        steps[end, Y, u] -= tip_y
+        steps[end, NUMBER, u] -= 1.0
+
+
+@jit_inline
+def step(steps, c, firsts, lasts, p, edges, value):  # type: ignore[no-untyped-def]
+    """Do the same with one number."""
+    left, places = np.uint64(edges[p, 2]), len(steps) - 1
+    for i in range(np.uint64(edges[p, 3] + 1 - edges[p, 2])):
+        steps[np.uint64(firsts[p, i] & places), c, left + i] += value
+        steps[np.uint64((lasts[p, i] + 1) & places), c, left + i] -= value
+
+
+@jit_inline
+def go_down(sums, steps, slot, first, last, left, right):  # type: ignore[no-untyped-def]
+    """Add a row's steps, of the numbers first to last, and empty them."""
+    for c in range(first, last + 1):
+        for u in range(np.uint64(left), np.uint64(right + 1)):
+            sums[c, u] += steps[slot, c, u]
+            steps[slot, c, u] = 0.0
+
+
+@jit_inline
+def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
+    """Write the averages of (x, y) of a row."""
+    per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
+    for u in range(np.uint64(left), np.uint64(right + 1)):
+        share = 1 / max(sums[NUMBER, u], 1.0)
+        count[v, u] = np.int64(min(sums[NUMBER, u], 255.0))
+        planes[0, v, u] = (sums[X, u] - sums[slopes, u] * np.float64(np.int64(u))) * share * per_x
+        planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
+
+
+@jit_inline
+def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[no-untyped-def]
+    """Write the averages of z, the last plane."""
+    per_z = 1 / units[2]
+    for u in range(np.uint64(left), np.uint64(right + 1)):
+        share = 1 / max(sums[NUMBER_Z, u], 1.0)
+        count_z[v, u] = np.int64(min(sums[NUMBER_Z, u], 255.0))
+        planes[len(planes) - 1, v, u] = sums[Z, u] * share * per_z
