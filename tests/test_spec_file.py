@@ -14,7 +14,8 @@ from codec_cases import specs
 from spmdata.errors import SpecError, StoreError
 from spmdata.skeletons import COCO17
 from spmdata.spec import PRESETS, TargetSpec
-from spmdata.spec_file import KEYS, read_spec, write_spec
+from spmdata.spec_file import KEYS, read_spec, read_views, write_spec
+from spmdata.views import ViewRanges
 
 
 @pytest.fixture
@@ -92,14 +93,16 @@ def test_changes_win_over_the_file_and_the_file_over_its_preset(
 def test_every_example_of_the_documentation_is_read(path: Path) -> None:
     page = Path(__file__).resolve().parents[1] / "docs/conventions.md"
     blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     read = []
     for block in blocks:
         path.write_text(block)
         read.append(read_spec(path, COCO17))
     sharp = TargetSpec(overlap="nearest", hierarchical=True, input_hw=(384, 512), sigma=2.5, nms=3)
-    assert read == [sharp, TargetSpec()]  # the second is said to be every default
+    assert read == [sharp, TargetSpec(), TargetSpec()]  # the second is said to be every default
     assert set(tomllib.loads(blocks[1])) == set(KEYS)
+    assert tomllib.loads(blocks[2]) == {"views": ViewRanges().to_json()}  # and so is the third, of views
+    assert read_views(path) == ViewRanges()
 
 
 def test_the_documentation_has_a_section_for_every_field() -> None:

@@ -60,7 +60,7 @@ MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan will cost.
+    """What a plan will cost; zeros are not estimated.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ class Estimate:
         Least time of a shard.
     """
 
-    bytes: int
-    core_seconds: float
-    image_core_seconds: float
-    shards: int
-    peak_bytes: int
-    base_bytes: int
-    worker_bytes: int
-    shard_seconds: float
+    bytes: int = 0
+    core_seconds: float = 0.0
+    image_core_seconds: float = 0.0
+    shards: int = 1
+    peak_bytes: int = 0
+    base_bytes: int = 0
+    worker_bytes: int = 0
+    shard_seconds: float = 0.0
 
     def memory_bytes(self, workers: int) -> int:
         """Return the peak memory of a run with so many workers in this process."""
@@ -245,6 +245,8 @@ def _trial(source: Source, layout: StoreSpec, path: Path, views: int, images: in
     start = time.process_time()
     put_shard(writer, ShardTask(str(path), small, 0, samples, source.image_reader))
     seconds = time.process_time() - start
-    packed, rowwise = writer.packed_bytes(), layout.images or layout.maps
+    rowwise = layout.images or layout.maps
     names = [array.name for array in layout.arrays() if (array.chunk_rows == 1) == rowwise]
-    return sum(packed.get(n, 0) + COSTS[path.suffix].chunk_bytes * rows * rowwise for n in names) / rows, seconds / rows
+    return sum(
+        writer.packed_bytes(n) + COSTS[path.suffix].chunk_bytes * rows * rowwise for n in names
+    ) / rows, seconds / rows

@@ -101,7 +101,7 @@ def repair_store(
         shards = sorted({d.shard for d in damage if d.shard is not None})
         if shards:
             where = {"annotations": annotations, "images": images, "root": root}
-            plan = Plan(path, layout, source_of(layout, **where), Estimate(0, 0.0, 0))
+            plan = Plan(path, layout, source_of(layout, **where), Estimate())
             _mend(plan, shards, threads, on_shard)
         if damage:
             _make_folders(form, map(form.file, form.metadata_names(layout)))
