@@ -211,7 +211,7 @@ def _estimate(source: Source, layout: StoreSpec, path: Path) -> Estimate:
         two = np.array(_trial(source, seen, path, 2, TRIAL_IMAGES)) if views > 1 else first
         packed, image_seconds = ((first + (views - 1) * (2 * two - first)) / views).tolist()
         row_bytes += packed
-    costs, (peak, now) = COSTS[path.suffix], _memory()
+    costs, (peak, now) = COSTS[path.suffix], process_memory()
     row_bytes += costs.shard_bytes / layout.shard_rows
     shard_bytes = row_bytes * min(layout.rows, layout.shard_rows)
     return Estimate(
@@ -226,11 +226,15 @@ def _estimate(source: Source, layout: StoreSpec, path: Path) -> Estimate:
     )
 
 
-def _memory() -> tuple[int, int]:
-    """Return what this process holds in memory, in bytes: at its peak so far, and now (where Linux tells)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def process_memory() -> tuple[int, int]:
+    """Return what this process holds in memory, in bytes: at its peak so far, and now.
+
+    Linux hands ``ru_maxrss`` on from a parent process, so there /proc is asked; elsewhere both are ``ru_maxrss``.
+    """
     with suppress(OSError):
-        return peak, int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(status["VmHWM"].split()[0]) * 1024, int(status["VmRSS"].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return peak, peak
 
 
