@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from small_coco import write_small_coco
-from spmdata.prepare.plan import Estimate, plan_store
+from spmdata.prepare.plan import SHARING, Estimate, plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
@@ -45,8 +45,8 @@ def test_a_plan_counts_rounds_of_workers_and_cores() -> None:
     )  # fmt: skip
     assert estimate.seconds(1, 1) == 70
     assert estimate.seconds(1, 4) == 5 * (2 + 12 / 2)  # two threads for the images of a shard
-    assert estimate.seconds(4, 4) == 2 * 14  # five shards in two rounds
-    assert estimate.seconds(8, 4) == 14 * 5 / 4  # more workers than shards, and than cores
+    assert estimate.seconds(4, 4) == pytest.approx(2 * 14 * SHARING)  # five shards in two rounds
+    assert estimate.seconds(8, 4) == pytest.approx(14 * 5 / 4 * SHARING)  # more workers than shards, and than cores
     assert replace(estimate, core_seconds=0.1, image_core_seconds=0.0).seconds(2, 2) == 3 * 0.5
     assert estimate.memory_bytes(2) == 900
     assert replace(estimate, peak_bytes=0).memory_bytes(8) == 100 + 5 * 50

@@ -54,6 +54,8 @@ COSTS = {
     ".zarr": FormCosts(chunk_bytes=16, shard_bytes=5_000, shard_seconds=0.03, copies=2, run_bytes=32_000_000),
     ".h5": FormCosts(chunk_bytes=30, shard_bytes=15_000, shard_seconds=0.02, copies=4.5, run_bytes=50_000_000),
 }
+#: How much longer a shard takes beside others: workers share Python's lock and the memory's bandwidth.
+SHARING = 1.4
 #: Memory of a worker beside its shards: maps that are being drawn, images that are being read.
 MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
 
@@ -99,7 +101,8 @@ class Estimate:
         rounds = -(-self.shards // at_once)
         image_threads = min(IMAGE_THREADS, max(1, cores // at_once))
         made = (self.core_seconds - self.image_core_seconds * (1 - 1 / image_threads)) / self.shards
-        return rounds * max(made * max(1, at_once / cores), self.shard_seconds)
+        slower = max(1.0, at_once / cores) * (SHARING if at_once > 1 else 1.0)
+        return rounds * max(made * slower, self.shard_seconds)
 
 
 @dataclass(frozen=True)
