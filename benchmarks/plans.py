@@ -13,7 +13,6 @@ import argparse
 import gzip
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from results import machine, table, write_section
 
 from spmdata.codec import Codec
 from spmdata.geometry import letterbox
-from spmdata.prepare.plan import Estimate, Plan, plan_store
+from spmdata.prepare.plan import Estimate, Plan, plan_store, process_memory
 from spmdata.prepare.run import cores, prepare_store
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
@@ -77,10 +76,9 @@ def plan_of(annotations: Path, out: Path, options: dict[str, Any]) -> Plan:
 def run_one(annotations: Path, out: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Plan and run; return the estimate, the times of the shards and the peak memory."""
     plan = plan_of(annotations, out, options)
-    planned, times = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [0.0]
+    times: list[float] = []
     prepare_store(plan, on_shard=lambda record, done, total: times.append(time.perf_counter()))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"estimate": asdict(plan.estimate), "times": times[1:], "peak": peak * 1024, "planned": planned * 1024}
+    return {"estimate": asdict(plan.estimate), "times": times, "peak": process_memory()[0]}
 
 
 def line(case: str, annotations: Path, out: Path, options: dict[str, Any]) -> list[str]:

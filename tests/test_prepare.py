@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from small_coco import write_small_coco
 from spmdata.codec import Codec
 from spmdata.errors import ImageError, SpecError, SpmError, StoreError
 from spmdata.geometry import letterbox
-from spmdata.prepare.plan import Estimate, Plan, plan_store
+from spmdata.prepare.plan import Plan, plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.prepare.task import ShardTask, write_task
 from spmdata.sources.coco import CocoSource
@@ -233,43 +232,6 @@ def test_plans_are_honest_about_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="workers must be at least 1"):
         prepare_store(plan, workers=0)
     assert not plan.path.exists()
-
-
-@pytest.fixture(scope="module")
-def sixty_images(tmp_path_factory: pytest.TempPathFactory) -> CocoSource:
-    folder = tmp_path_factory.mktemp("sixty")
-    return CocoSource.read(write_small_coco(folder, 60, images=True), image_root=folder / "coco/train2017")
-
-
-@pytest.mark.parametrize("name", ["a.zarr", "a.h5"])
-@pytest.mark.parametrize(
-    "options",
-    [{"images": False}, {"images": False, "maps": False}, {}, {"maps": False}, {"views": 3}],
-    ids=["no images", "people", "all", "no maps", "views"],
-)
-def test_a_plan_estimates_bytes(
-    tmp_path: Path, sixty_images: CocoSource, name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.fsync", lambda handle: None)
-    plan = plan_store(sixty_images, TargetSpec(input_hw=(96, 96)), tmp_path / name, shard_rows=30, **options)
-    prepare_store(plan, scheduler="sync")
-    files = [p for p in tmp_path.rglob("*") if p.is_file() and p.name not in ("zarr.json", "a.h5")]
-    packed = sum(file.stat().st_size for file in files)  # without what does not grow with the set
-    assert plan.estimate.bytes == pytest.approx(packed, rel=0.25)
-
-
-def test_a_plan_counts_rounds_of_workers_and_cores() -> None:
-    estimate = Estimate(
-        bytes=0, core_seconds=70.0, image_core_seconds=60.0, shards=5, peak_bytes=900, base_bytes=100,
-        worker_bytes=50, shard_seconds=0.5,
-    )  # fmt: skip
-    assert estimate.seconds(1, 1) == 70
-    assert estimate.seconds(1, 4) == 5 * (2 + 12 / 2)  # two threads for the images of a shard
-    assert estimate.seconds(4, 4) == 2 * 14  # five shards in two rounds
-    assert estimate.seconds(8, 4) == 14 * 5 / 4  # more workers than shards, and than cores
-    assert replace(estimate, core_seconds=0.1, image_core_seconds=0.0).seconds(2, 2) == 3 * 0.5
-    assert estimate.memory_bytes(2) == 900
-    assert replace(estimate, peak_bytes=0).memory_bytes(8) == 100 + 5 * 50
 
 
 def test_nothing_of_this_machine_or_time_stays_in_a_store(tmp_path: Path) -> None:

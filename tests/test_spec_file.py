@@ -102,8 +102,10 @@ def test_every_example_of_the_documentation_is_read(path: Path) -> None:
         path.write_text(block)
         read.append(read_spec(path, COCO17))
     sharp = TargetSpec(overlap="nearest", hierarchical=True, input_hw=(384, 512), sigma=2.5, nms=3)
-    assert read == [sharp, TargetSpec()]  # the second is said to be every default
+    assert read == [sharp, TargetSpec(), TargetSpec()]  # the second is said to be every default
     assert set(tomllib.loads(blocks[1])) == set(KEYS)
+    assert tomllib.loads(blocks[2]) == {"views": ViewRanges().to_json()}  # and so is the third, of views
+    assert read_views(path) == ViewRanges()
 
 
 def test_the_documentation_has_a_section_for_every_field() -> None:

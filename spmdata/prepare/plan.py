@@ -56,13 +56,15 @@ COSTS = {
     ".zarr": FormCosts(chunk_bytes=16, shard_bytes=5_000, shard_seconds=0.03, copies=2, run_bytes=32_000_000),
     ".h5": FormCosts(chunk_bytes=30, shard_bytes=15_000, shard_seconds=0.02, copies=4.5, run_bytes=50_000_000),
 }
+#: How much longer a shard takes beside others: workers share Python's lock and the memory's bandwidth.
+SHARING = 1.4
 #: Memory of a worker beside its shards: maps that are being drawn, images that are being read.
 MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan will cost.
+    """What a plan will cost; zeros are not estimated.
 
     Parameters
     ----------
@@ -101,7 +103,8 @@ class Estimate:
         rounds = -(-self.shards // at_once)
         image_threads = min(IMAGE_THREADS, max(1, cores // at_once))
         made = (self.core_seconds - self.image_core_seconds * (1 - 1 / image_threads)) / self.shards
-        return rounds * max(made * max(1, at_once / cores), self.shard_seconds)
+        slower = max(1.0, at_once / cores) * (SHARING if at_once > 1 else 1.0)
+        return rounds * max(made * slower, self.shard_seconds)
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
         two = np.array(_trial(source, seen, path, 2, TRIAL_IMAGES)) if views > 1 else first
         packed, image_seconds = ((first + (views - 1) * (2 * two - first)) / views).tolist()
         row_bytes += packed
-    costs, (peak, now) = COSTS[path.suffix], _memory()
+    costs, (peak, now) = COSTS[path.suffix], process_memory()
     row_bytes += costs.shard_bytes / layout.shard_rows
     shard_bytes = row_bytes * min(layout.rows, layout.shard_rows)
     return Estimate(
@@ -228,11 +231,15 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     )
 
 
-def _memory() -> tuple[int, int]:
-    """Return what this process holds in memory, in bytes: at its peak so far, and now (where Linux tells)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def process_memory() -> tuple[int, int]:
+    """Return what this process holds in memory, in bytes: at its peak so far, and now.
+
+    Linux hands ``ru_maxrss`` on from a parent process, so there /proc is asked; elsewhere both are ``ru_maxrss``.
+    """
     with suppress(OSError):
-        return peak, int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(status["VmHWM"].split()[0]) * 1024, int(status["VmRSS"].split()[0]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return peak, peak
 
 
@@ -247,6 +254,8 @@ def _trial(source: Source, layout: StoreSpec, path: AnyPath, views: int, images:
     start = time.process_time()
     put_shard(writer, ShardTask(str(path), small, 0, samples, source.image_reader))
     seconds = time.process_time() - start
-    packed, rowwise = writer.packed_bytes(), layout.images or layout.maps
+    rowwise = layout.images or layout.maps
     names = [array.name for array in layout.arrays() if (array.chunk_rows == 1) == rowwise]
-    return sum(packed.get(n, 0) + COSTS[path.suffix].chunk_bytes * rows * rowwise for n in names) / rows, seconds / rows
+    return sum(
+        writer.packed_bytes(n) + COSTS[path.suffix].chunk_bytes * rows * rowwise for n in names
+    ) / rows, seconds / rows

@@ -8,7 +8,6 @@ manifest, and last ``complete: true``.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -209,15 +208,12 @@ class ShardWriter:
         for i, chunk in enumerate(chunks):
             self._keep(array, i, self._form.encode(array, chunk))
 
-    def packed_bytes(self) -> dict[str, int]:
-        """Return how many bytes the chunks take that were put, by array."""
-        total = Counter[str]()
-        for (name, _), chunk in self._chunks.items():
-            total[name] += len(chunk or b"")
-        return dict(total)
+    def packed_bytes(self, name: str) -> int:
+        """Return how many bytes the chunks of an array take that were put."""
+        return sum(len(chunk or b"") for (array, _), chunk in self._chunks.items() if array == name)
 
     def commit(self, counts: Mapping[str, int], skipped: Iterable[SkippedRow] = ()) -> ShardRecord:
-        """Write every shard file, then the ledger's record.
+        """Write every shard file, then the ledger's record, and return that.
 
         Parameters
         ----------
@@ -225,11 +221,6 @@ class ShardWriter:
             What to add up over the store.
         skipped : iterable of SkippedRow
             Rows left empty, with their reasons.
-
-        Returns
-        -------
-        ShardRecord
-            As it was written.
 
         Raises
         ------
