@@ -198,6 +198,8 @@ class Sample:
         For 3D sources.
     meta : str
         JSON text with what only some sources know (crowdIndex, MPII group); empty for none.
+    source : int
+        Which part of a mixed set it comes from, from 0.
     """
 
     id: int
@@ -206,6 +208,7 @@ class Sample:
     people: People
     camera: Camera | None = None
     meta: str = ""
+    source: int = 0
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def _put_tables(writer: ShardWriter, layout: StoreSpec, rows: Sequence[_Row]) ->
         "meta": [sample.meta for sample in samples],
         "path": [sample.path for sample in samples],
         "size_hw": np.array([sample.size_hw for sample in samples], np.uint32),
-        "source": np.zeros(len(rows), np.uint8),
+        "source": np.array([sample.source for sample in samples], np.uint8),
         "status": np.array([row.status for row in rows], np.uint8),
         "view": np.zeros(len(rows), np.uint32),
     }
