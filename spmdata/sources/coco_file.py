@@ -24,6 +24,7 @@ from spmdata.errors import AnnotationError
 from spmdata.people import People
 from spmdata.skeleton import Skeleton
 from spmdata.sources.records import NotJsonError, decode_file, decode_record, quote_non_numbers, read_text
+from spmdata.sources.table import ImageTable
 
 #: Whose files have that many joints, to name the skeleton when another one was given.
 _KNOWN: dict[float, tuple[str, str]] = {
@@ -91,20 +92,6 @@ class _Columns(NamedTuple):
     area: NDArray[np.float64]
     bbox_xywh: NDArray[np.float64]  # (P, 4)
     keypoints: NDArray[np.float32]  # (P, K, 3): x, y, v
-
-
-class ImageTable(NamedTuple):
-    """The images of a file, one a row: id (N,), (height, width) px (N, 2), file name, JSON text of extras."""
-
-    id: NDArray[np.int64]
-    size_hw: NDArray[np.int32]
-    path: list[str]
-    meta: list[str]
-
-    def select(self, rows: NDArray[np.integer]) -> ImageTable:
-        """Return some of the images in that order."""
-        picked = ([column[row] for row in rows] for column in (self.path, self.meta))
-        return ImageTable(self.id[rows], self.size_hw[rows], *picked)
 
 
 class CocoFile(NamedTuple):
