@@ -50,7 +50,7 @@ def command(
     dry_run: bool,
     **rest: Any,
 ) -> None:
-    """Turn the annotations of SOURCE (coco, or drawn: synthetic) into a store of targets.
+    """Turn the annotations of SOURCE (spm sources lists them) into a store of targets.
 
     Run it again after an interruption: only what is missing is done.
     """
@@ -58,7 +58,7 @@ def command(
     from spmdata.prepare.run import prepare_store
 
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
-    where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed")
+    where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed", "cameras")
     opened, spec = open_with_spec(source, file, changes, no_images=no_images, **where)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images)
     if not settings.json:

@@ -7,8 +7,10 @@ from typing import Self
 
 from spmdata.people import SourceInfo
 from spmdata.skeleton import Skeleton
-from spmdata.skeletons import COCO17
+from spmdata.skeletons import COCO17, CROWDPOSE14
+from spmdata.sources.asked import Asked
 from spmdata.sources.coco_file import read_coco_file
+from spmdata.sources.layout import find_annotations, find_coco, find_folder
 from spmdata.sources.table import TableSource
 
 
@@ -21,7 +23,7 @@ class CocoSource(TableSource):
         annotations: Path,
         *,
         image_root: Path | None,
-        skeleton: Skeleton = COCO17,
+        skeleton: Skeleton | None = COCO17,
         name: str = "coco",
         split: str = "",
         all_images: bool = False,
@@ -37,8 +39,8 @@ class CocoSource(TableSource):
             JSON, or JSON compressed by gzip whatever its name.
         image_root : pathlib.Path or None
             Folder that ``file_name`` is relative to, not looked at here; None when images are not wanted.
-        skeleton : Skeleton
-            What ``keypoints`` mean; compared with the category's joint names when it has them.
+        skeleton : Skeleton or None
+            What ``keypoints`` mean, compared with the category's joint names when it has them; None for the category's.
         name, split : str
             Go into ``info``.
         all_images : bool
@@ -57,7 +59,7 @@ class CocoSource(TableSource):
         file = read_coco_file(annotations, skeleton, need_names=image_root is not None)
         return cls.of(
             SourceInfo(name, split, annotations.name, file.sha256),
-            skeleton,
+            file.skeleton,
             file.images,
             file.image_of,
             file.people,
@@ -66,3 +68,35 @@ class CocoSource(TableSource):
             all_images=all_images,
             hint="is this an instances, captions or test file?",
         )
+
+
+def open_coco(asked: Asked) -> CocoSource:
+    """Open a COCO keypoint file, by default the one of train2017; its joints are what its category says."""
+    asked.refuse("coco is read, not made", "rows", "seed", "size_hw", "cameras", but="synthetic does")
+    need = not asked.no_images
+    files = find_coco(asked.annotations, asked.images, root=asked.root, split=asked.split, need_images=need)
+    return CocoSource.read(
+        files.annotations,
+        image_root=files.images,
+        skeleton=asked.skeleton,
+        split=files.split,
+        all_images=asked.all_images,
+    )
+
+
+def open_crowdpose(asked: Asked) -> CocoSource:
+    """Open CrowdPose, by default its train part; what its file calls a skeleton is COCO's and is not looked at."""
+    asked.refuse("crowdpose is read, not made", "rows", "seed", "size_hw", "cameras")
+    split = asked.split or ("train" if asked.annotations is None else "")
+    folders = ("crowdpose", "crowdpose/annotations", "crowdpose/json")
+    places = [f"{folder}/crowdpose_{split}.json{suffix}" for folder in folders for suffix in ("", ".gz")]
+    path = find_annotations(asked.annotations, asked.root, places, f"CrowdPose annotations of split {split}")
+    beside = [folder / "images" for folder in (path.parent, path.parent.parent)]
+    return CocoSource.read(
+        path,
+        image_root=None if asked.no_images else find_folder(asked.images, beside),
+        skeleton=asked.skeleton or CROWDPOSE14,
+        name="crowdpose",
+        split=split,
+        all_images=asked.all_images,
+    )

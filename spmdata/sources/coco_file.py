@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from spmdata.errors import AnnotationError
 from spmdata.people import People
 from spmdata.skeleton import Skeleton
-from spmdata.sources.records import NotJsonError, decode_file, decode_record, quote_non_numbers, read_text
+from spmdata.skeleton_edges import skeleton_of
+from spmdata.skeletons import COCO17
+from spmdata.sources.records import LEAVES_FOLDER, NotJsonError, decode_file, decode_record, quote_non_numbers, read_text
 from spmdata.sources.table import ImageTable
 
 #: Whose files have that many joints, to name the skeleton when another one was given.
@@ -34,9 +36,6 @@ _KNOWN: dict[float, tuple[str, str]] = {
 }
 #: A coordinate beyond this is no position in an image, and float32 would be coarser than 1/16 px.
 _FARTHEST_PX = 1e6
-
-#: A path that is absolute, has a drive, climbs out by "..", or that no system takes.
-_LEAVES_FOLDER = re.compile(r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\0")
 
 _NO_KEYPOINTS = msgspec.Raw()
 _Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -63,6 +62,7 @@ class _Category(msgspec.Struct):
     id: _Id
     name: str = ""
     keypoints: list[str] | None = None
+    skeleton: list[list[int]] = []
 
 
 class _Annotation(msgspec.Struct):
@@ -95,24 +95,25 @@ class _Columns(NamedTuple):
 
 
 class CocoFile(NamedTuple):
-    """What a file says: its digest, images, each person's row of ``images`` (P,), people, what was mended."""
+    """What a file says: digest, joints, images, each person's row of ``images`` (P,), people, what was mended."""
 
     sha256: str
+    skeleton: Skeleton
     images: ImageTable
     image_of: NDArray[np.int64]
     people: People
     findings: Counter[str]
 
 
-def read_coco_file(path: Path, skeleton: Skeleton, *, need_names: bool) -> CocoFile:
+def read_coco_file(path: Path, skeleton: Skeleton | None, *, need_names: bool) -> CocoFile:
     """Read a COCO keypoint file, everything in its own order.
 
     Parameters
     ----------
     path : pathlib.Path
         JSON, or JSON compressed by gzip whatever its name.
-    skeleton : Skeleton
-        The joints that ``keypoints`` must have.
+    skeleton : Skeleton or None
+        The joints that ``keypoints`` must have; None for those that the file's category names, else COCO's.
     need_names : bool
         Whether an image without ``file_name`` is a fault.
 
@@ -129,7 +130,7 @@ def read_coco_file(path: Path, skeleton: Skeleton, *, need_names: bool) -> CocoF
     text, sha256 = read_text(path)
     findings: Counter[str] = Counter()
     try:
-        images, columns = _parse(text, path, skeleton, need_names, findings)
+        images, columns, skeleton = _parse(text, path, skeleton, need_names, findings)
     except NotJsonError:
         # json.dump writes NaN and Infinity, which JSON has not: name the record that holds one.
         if (quoted := quote_non_numbers(text)) is not None:
@@ -137,19 +138,31 @@ def read_coco_file(path: Path, skeleton: Skeleton, *, need_names: bool) -> CocoF
                 _parse(quoted, path, skeleton, need_names, findings)
         raise
     del text  # the largest thing in memory, before the columns are copied
-    return CocoFile(sha256, images, columns.image, _people(columns, images, skeleton, findings), findings)
+    return CocoFile(sha256, skeleton, images, columns.image, _people(columns, images, skeleton, findings), findings)
 
 
 def _parse(
-    text: bytes | bytearray, path: Path, skeleton: Skeleton, need_names: bool, findings: Counter[str]
-) -> tuple[ImageTable, _Columns]:
+    text: bytes | bytearray, path: Path, skeleton: Skeleton | None, need_names: bool, findings: Counter[str]
+) -> tuple[ImageTable, _Columns, Skeleton]:
     file = decode_file(_FILE, text, path)
     if file.images is None or file.annotations is None:
         lacks = " and ".join(name for name in ("images", "annotations") if getattr(file, name) is None)
         raise AnnotationError(f"{path} is not a COCO keypoint file: it has no {lacks}")
     images = _read_images(file.images, need_names)
-    categories = _person_categories(file.categories or [], skeleton)
-    return images, _read_columns(file.annotations, images, categories, skeleton, findings)
+    categories = [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(file.categories or [])]
+    if skeleton is None:
+        skeleton, said = _own_skeleton(categories, path)
+        findings.update(dict.fromkeys(said, 1))
+    chosen = _person_categories(categories, skeleton)
+    return images, _read_columns(file.annotations, images, chosen, skeleton, findings), skeleton
+
+
+def _own_skeleton(categories: list[_Category], path: Path) -> tuple[Skeleton, tuple[str, ...]]:
+    """Return the joints of the first category that has some, "person" before others, and what had to be decided."""
+    posed = sorted((c for c in categories if c.keypoints), key=lambda c: c.name.lower() != "person")
+    if not posed:
+        return COCO17, ()
+    return skeleton_of(path.name.partition(".")[0], posed[0].keypoints or [], posed[0].skeleton)
 
 
 def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
@@ -161,7 +174,7 @@ def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
             raise AnnotationError(f"images[{i}]: id {image.id} is that of images[{first}] too")
         if need_names and not image.file_name:
             raise AnnotationError(f"images[{i}]: file_name is missing; --no-images does without")
-        if _LEAVES_FOLDER.search(image.file_name):
+        if LEAVES_FOLDER.search(image.file_name):
             raise AnnotationError(
                 f"images[{i}]: file_name must be a path inside the image folder, got {image.file_name!r}"
             )
@@ -171,9 +184,8 @@ def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
     return ImageTable(np.array(list(rows), np.int64), np.array(sizes, np.int32).reshape(-1, 2), paths, metas)
 
 
-def _person_categories(records: list[msgspec.Raw], skeleton: Skeleton) -> set[int] | None:
+def _person_categories(categories: list[_Category], skeleton: Skeleton) -> set[int] | None:
     """Return the ids with the skeleton's joints, else those of "person", else the only one; None for any."""
-    categories = [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(records)]
     posed = [(f"categories[{i}].keypoints", c) for i, c in enumerate(categories) if c.keypoints]
     if not posed:
         persons = {c.id for c in categories if c.name.lower() == "person"}
@@ -274,3 +286,12 @@ def _people(columns: _Columns, images: ImageTable, skeleton: Skeleton, findings:
         ignore=columns.crowd,
         id=columns.id,
     )
+
+
+def read_coco_skeleton(path: Path) -> tuple[Skeleton, tuple[str, ...]]:
+    """Return the joints that a file's category names, and what had to be decided to make them a skeleton."""
+    file = decode_file(_FILE, read_text(path)[0], path)
+    categories = [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(file.categories or [])]
+    if not any(c.keypoints for c in categories):
+        raise AnnotationError(f"{path} names no joints: none of its {len(categories)} categories has keypoints")
+    return _own_skeleton(categories, path)
