@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def _parents(said: Mapping[str, Any]) -> dict[str, str]:
         if names and names[0] != ROOT_NAME and names[0] not in parent_of:
             parent_of[names[0]] = ROOT_NAME  # until a chain or the table says otherwise
             heads.add(names[0])
-        for parent, joint in zip(names, names[1:], strict=False):
+        for parent, joint in pairwise(names):
             hang(joint, parent, f"chains[{i}]")
     for joint, parent in table.items():
         hang(joint, _text(parent, f"parents.{joint}"), "parents")

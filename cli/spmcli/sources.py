@@ -24,4 +24,3 @@ def command(settings: Settings, /) -> None:
         print_pairs([(f"{name:<10}", one.what), ("", f"looks for {one.looks_for}")])
     for name in plug_ins:
         print_pairs([(f"{name:<10}", "another package's")])
-    print_pairs([(f"{'mix':<10}", "several of them in one store: spm prepare mix FILE.toml")])

@@ -66,6 +66,7 @@ class CocoSource(TableSource):
             image_root=image_root,
             findings=file.findings,
             all_images=all_images,
+            where=annotations,
             hint="is this an instances, captions or test file?",
         )
 

@@ -25,7 +25,14 @@ from spmdata.people import People
 from spmdata.skeleton import Skeleton
 from spmdata.skeleton_edges import skeleton_of
 from spmdata.skeletons import COCO17
-from spmdata.sources.records import LEAVES_FOLDER, NotJsonError, decode_file, decode_record, quote_non_numbers, read_text
+from spmdata.sources.records import (
+    LEAVES_FOLDER,
+    NotJsonError,
+    decode_file,
+    decode_record,
+    quote_non_numbers,
+    read_text,
+)
 from spmdata.sources.table import ImageTable
 
 #: Whose files have that many joints, to name the skeleton when another one was given.

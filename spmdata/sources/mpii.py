@@ -46,7 +46,8 @@ def open_mpii(asked: Asked) -> TableSource:
     if asked.annotations is None and split not in PLACES:
         raise AnnotationError(f"mpii has no split {split!r}; there are {', '.join(PLACES)}")
     places = PLACES.get(split, ())
-    path = find_annotations(asked.annotations, asked.root, places, f"MPII annotations of split {split}")
+    what = f"MPII annotations of split {split} (splits: {', '.join(PLACES)})"
+    path = find_annotations(asked.annotations, asked.root, places, what)
     beside = (path.parent, path.parent.parent)
     folder = None if asked.no_images else find_folder(asked.images, [here / "images" for here in beside])
     if path.suffix in (".json", ".h5"):
@@ -56,9 +57,7 @@ def open_mpii(asked: Asked) -> TableSource:
     return _source(file, path, folder, SourceInfo("mpii", split, path.name, file.sha256), asked.all_images)
 
 
-def _source(
-    file: MpiiFile, path: Path, folder: Path | None, info: SourceInfo, all_images: bool
-) -> TableSource:
+def _source(file: MpiiFile, path: Path, folder: Path | None, info: SourceInfo, all_images: bool) -> TableSource:
     for number, name in zip(file.id.tolist(), file.name, strict=True):
         if LEAVES_FOLDER.search(name):
             raise AnnotationError(f"{path}: the name of image {number} must be inside the image folder, got {name!r}")
@@ -74,5 +73,6 @@ def _source(
         image_root=folder,
         findings=file.findings,
         all_images=all_images,
+        where=path,
         hint="the test part has no joints: take --split train",
     )

@@ -139,7 +139,9 @@ def _groups(path: Path, n_groups: int, need_names: bool) -> tuple[list[str], lis
         return [""] * n_groups, ["" for _ in range(n_groups)], np.zeros((n_groups, 2), np.int32)
     groups = decode_file(msgspec.json.Decoder(_Groups), read_text(beside)[0], beside).root
     if len(groups) != n_groups:
-        raise AnnotationError(f"{beside} lists {len(groups)} groups, {path} has {n_groups}; are they of one evaluation?")
+        raise AnnotationError(
+            f"{beside} lists {len(groups)} groups, {path} has {n_groups}; are they of one evaluation?"
+        )
     metas = [
         json.dumps(
             {"group": i + 1, "centre_px": [c - 1 for c in group.group_center], "scale": group.group_scale},
@@ -151,9 +153,7 @@ def _groups(path: Path, n_groups: int, need_names: bool) -> tuple[list[str], lis
     return [group.im_name for group in groups], metas, sizes
 
 
-def _people(
-    rects: list[list[Struct]], numbers: list[int], findings: Counter[str]
-) -> tuple[People, NDArray[np.int64]]:
+def _people(rects: list[list[Struct]], numbers: list[int], findings: Counter[str]) -> tuple[People, NDArray[np.int64]]:
     found: list[_Rect] = []
     image_of: list[int] = []
     for row, (number, image_rects) in enumerate(zip(numbers, rects, strict=True)):
@@ -169,7 +169,7 @@ def _people(
     people = replace(
         people,
         bbox_xywh=box,
-        area=0.53 * box[:, 2] * box[:, 3],
+        area=np.float32(0.53) * box[:, 2] * box[:, 3],
         head_px=np.array([one.head_px for one in found], np.float32),
         id=np.array([one.id for one in found], np.int64),
     )

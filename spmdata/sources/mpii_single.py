@@ -86,7 +86,9 @@ def _read_h5(path: Path) -> tuple[list[str], Any, Any, Any, str]:
         raise AnnotationError(f"{path} cannot be read as MPII's HDF5 file: {error}") from error
     shape = (len(names), len(MPII16))
     if joints.shape != (*shape, 2) or marks.shape != shape or head_px.shape != shape[:1]:
-        raise AnnotationError(f"{path}: part, visible and normalize must be of {shape[0]} people with {shape[1]} joints")
+        raise AnnotationError(
+            f"{path}: part, visible and normalize must be of {shape[0]} people with {shape[1]} joints"
+        )
     visible = np.where(_labelled(joints, np.ones(shape)), np.where(marks > 0, 2, 1), 0).astype(np.uint8)
     return names, joints, visible, head_px, sha256
 

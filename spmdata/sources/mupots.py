@@ -95,10 +95,9 @@ def _number(path: Path) -> tuple[int, str]:
     return int(digits[0]) if digits else 0, path.name
 
 
-def _source(
-    sequences: list[_Sequence], image_root: Path | None, findings: Counter[str], asked: Asked
-) -> TableSource:
-    names, metas, ids, sizes, image_of, people_id = [], [], [], [], [], []
+def _source(sequences: list[_Sequence], image_root: Path | None, findings: Counter[str], asked: Asked) -> TableSource:
+    names, metas, sizes, image_of, people_id = [], [], [], [], []
+    ids: list[int] = []
     cameras: list[Camera] = []
     for s, sequence in enumerate(sequences):
         image_of.append(len(ids) + sequence.joints.frame)
@@ -123,6 +122,7 @@ def _source(
         image_root=image_root,
         findings=findings,
         all_images=asked.all_images,
+        where=", ".join(sequence.name for sequence in sequences),
         hint="is anybody marked by isValidFrame?",
     )
 

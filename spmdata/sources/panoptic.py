@@ -33,9 +33,7 @@ from spmdata.sources.panoptic_file import Frame, HdCamera, read_cameras, read_fr
 LEAST_CONFIDENCE = 0.1
 #: Where the frames lie below a sequence, the newer form first.
 _SCENES = tuple(
-    folder
-    for name in ("hdPose3d_stage1_coco19", "hdPose3d_stage1")
-    for folder in (name, f"{name}/hd", f"hd/{name}")
+    folder for name in ("hdPose3d_stage1_coco19", "hdPose3d_stage1") for folder in (name, f"{name}/hd", f"hd/{name}")
 )
 LOOKS_FOR = (
     f"panoptic/SEQUENCE/calibration_SEQUENCE.json and {_SCENES[0]}/body3DScene_*.json (--split SEQUENCE, else all; "
@@ -93,7 +91,13 @@ class PanopticSource:
 
     @classmethod
     def read(
-        cls, folders: Iterable[Path], *, cameras: str, image_root: Path | None, split: str = "", all_images: bool = False
+        cls,
+        folders: Iterable[Path],
+        *,
+        cameras: str,
+        image_root: Path | None,
+        split: str = "",
+        all_images: bool = False,
     ) -> PanopticSource:
         """Read some sequences and find which bodies each camera sees.
 
@@ -139,7 +143,9 @@ class PanopticSource:
         if not any(numbers):
             names = ", ".join(sequence.name for sequence in sequences) or "no sequence"
             said = "; ".join(f"{what}: {n}" for what, n in findings.items() if n)
-            raise AnnotationError(f"nobody to be seen in {names} by the cameras {cameras!r} ({said}); is --images right?")
+            raise AnnotationError(
+                f"nobody to be seen in {names} by the cameras {cameras!r} ({said}); is --images right?"
+            )
         return cls(
             info=SourceInfo("panoptic", split, ", ".join(sequence.name for sequence in sequences), digest.hexdigest()),
             skeleton=PANOPTIC19,
@@ -173,7 +179,7 @@ class PanopticSource:
         sequence = self.sequences[view.sequence]
         here, number = sequence.cameras[view.camera], int(sequence.frame[view.frame])
         bodies = slice(sequence.first[view.frame], sequence.first[view.frame + 1])
-        people = _people(here, Frame(*(column[bodies] for column in sequence.bodies)))
+        people = _people(here, sequence.bodies.at(bodies))
         meta = {"sequence": sequence.name, "frame": number, "camera": here.name}
         return Sample(
             id=(view.sequence * 1000 + view.camera) * 10**9 + number,

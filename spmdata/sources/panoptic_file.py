@@ -37,6 +37,10 @@ class Frame(NamedTuple):
     joints_cm: NDArray[np.float64]
     confidence: NDArray[np.float32]
 
+    def at(self, bodies: slice) -> Frame:
+        """Return some of the bodies."""
+        return Frame(self.id[bodies], self.joints_cm[bodies], self.confidence[bodies])
+
 
 class _Camera(msgspec.Struct):
     name: str

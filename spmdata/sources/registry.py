@@ -114,6 +114,12 @@ def _open_synthetic(asked: Asked) -> Source:
     return SyntheticSource(Synthetic(**given), with_images=not asked.no_images)
 
 
+def _open_mix(asked: Asked) -> Source:
+    from spmdata.sources.mix_file import open_mix  # which opens sources by this module
+
+    return open_mix(asked)
+
+
 class BuiltIn(NamedTuple):
     """What opens a source, what it is, and what it looks for below the root."""
 
@@ -140,6 +146,7 @@ BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
         "panoptic": BuiltIn(open_panoptic, "CMU Panoptic, 19 joints in 3D, HD cameras", PANOPTIC_FILES),
         "mupots": BuiltIn(open_mupots, "MuPoTS-3D, 17 joints in 3D", MUPOTS_FILES),
         "synthetic": BuiltIn(_open_synthetic, "drawn people, 17 joints", "nothing: --rows and --seed choose them"),
+        "mix": BuiltIn(_open_mix, "several sources in one store", "what its file names: spm prepare mix FILE.toml"),
     }
 )
 

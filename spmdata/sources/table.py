@@ -88,6 +88,7 @@ class TableSource:
         image_root: Path | None,
         findings: Counter[str],
         all_images: bool,
+        where: object,
         hint: str,
     ) -> Self:
         """Sort what a file holds into samples.
@@ -106,8 +107,8 @@ class TableSource:
             What the reader found; images left out are added.
         all_images : bool
             Keep images without a labelled person too.
-        hint : str
-            What may be wrong when nobody is labelled, for the message.
+        where, hint : object, str
+            The file, and what may be wrong when nobody is labelled, for the message.
 
         Raises
         ------
@@ -118,7 +119,7 @@ class TableSource:
         if not labelled.any():
             counts = Counter(images=len(images.id), persons=len(people)) + findings
             said = "; ".join(f"{what}: {n}" for what, n in counts.items())
-            raise AnnotationError(f"no labelled person in {info.annotations} ({said}); {hint}")
+            raise AnnotationError(f"no labelled person in {where} ({said}); {hint}")
         rows = np.argsort(images.id, kind="stable")
         if not all_images:
             rows = rows[labelled[rows] > 0]

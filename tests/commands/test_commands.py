@@ -21,11 +21,11 @@ from spmdata.store.reader import open_store
 
 OPTIONS = {
     "demo": "--minutes --out --rows --seed --threads --device --json -q -v",
-    "prepare": "SOURCE --annotations --root --split --cameras --skeleton --seed --rows --images --no-images --all-images "
-    "--preset --spec --hier --input --stride --out --scheduler --workers --strict --force --take-over --dry-run "
-    "--json -q -v",
-    "tune": "SOURCE --annotations --root --split --cameras --skeleton --seed --preset --spec --hier --input --stride --sweep "
-    "--rows --threads --out --json -q -v",
+    "prepare": "SOURCE MIX --annotations --root --split --cameras --skeleton --seed --rows --images --no-images "
+    "--all-images --preset --spec --hier --input --stride --out --scheduler --workers --strict --force --take-over "
+    "--dry-run --json -q -v",
+    "tune": "SOURCE --annotations --root --split --cameras --skeleton --seed --preset --spec --hier --input --stride "
+    "--sweep --rows --threads --out --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --json -q -v",
     "inspect": "STORE ROW --write-spec --json -q -v",
     "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
