@@ -107,7 +107,7 @@ def test_parts_and_extras(tmp_path: Path) -> None:
         (3, "c.jpg", {"single_person": [2], "activity": "yoga"}),
     ]
     with pytest.raises(
-        AnnotationError, match="no labelled person in .*; the test part has no joints: take --split train"
+        AnnotationError, match=r"no labelled person in .*; the test part has no joints: take --split train"
     ):
         open_source("mpii", root=tmp_path, split="test", no_images=True)
     with pytest.raises(AnnotationError, match="img_train must say of each of 3 images its part, got 2"):
@@ -136,7 +136,7 @@ def test_groups_name_images_and_sizes(tmp_path: Path) -> None:
         {"im_name": f"{name}.jpg", "im_height": 100.0, "im_width": 200.0, "group_center": [11, 21], "group_scale": 3.5}
         for name in "ab"
     ]
-    with pytest.raises(AnnotationError, match="does not name its images, and .*MPI_MP_VAL_annotations.json"):
+    with pytest.raises(AnnotationError, match=r"does not name its images, and .*MPI_MP_VAL_annotations.json"):
         read_mpii_file(tmp_path / "g.mat", test=False, need_names=True)
     assert read_mpii_file(tmp_path / "g.mat", test=False, need_names=False).name == ["", ""]
     beside = tmp_path / "MPI_MP_VAL_annotations.json"
@@ -145,7 +145,7 @@ def test_groups_name_images_and_sizes(tmp_path: Path) -> None:
     assert (file.name, file.size_hw.tolist()) == (["a.jpg", "b.jpg"], [[100, 200]] * 2)
     assert json.loads(file.meta[1]) == {"group": 2, "centre_px": [10, 20], "scale": 3.5}
     beside.write_text(json.dumps({"root": groups[:1]}))
-    with pytest.raises(AnnotationError, match="lists 1 groups, .* has 2"):
+    with pytest.raises(AnnotationError, match=r"lists 1 groups, .* has 2"):
         read_mpii_file(tmp_path / "g.mat", test=False, need_names=True)
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_mpii_file(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="it holds other, not RELEASE or annolist_test_multi"):
         read_mpii_file(path, test=False, need_names=True)
     write_release(path, [entry("../out.jpg", [rect(standing())])], [1])
-    with pytest.raises(AnnotationError, match="the name of image 1 must be inside the image folder, got '../out.jpg'"):
+    with pytest.raises(AnnotationError, match=r"the name of image 1 must be inside the image folder, got '../out.jpg'"):
         open_source("mpii", annotations=path, no_images=True)
     write_release(path, [entry("", [rect(standing())])], [1])
     with pytest.raises(AnnotationError, match=r"annolist\(1\) has no image.name"):
