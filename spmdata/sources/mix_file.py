@@ -37,7 +37,7 @@ def open_mix(asked: Asked) -> MixSource:
     path = asked.annotations
     if path is None:
         raise AnnotationError("a mix is described by a file: spm prepare mix FILE.toml")
-    asked.refuse("mix takes that of each source from its file", "images", "split", "cameras", "rows", "seed")
+    asked.refuse("mix takes that of each source from its file", "images", "split", "cameras", "rows", "seed", "size_hw")
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
         return _mix(said, path.parent, asked)
@@ -84,9 +84,8 @@ def _open(table: Mapping[str, Any], where: str, folder: Path, asked: Asked) -> A
             given[key] = folder / table[key] if key in _PATHS else table[key]
     if "skeleton" in table:
         given["skeleton"] = _skeleton(table["skeleton"], folder)
-    if name == "synthetic" and asked.size_hw is not None:
-        given["size_hw"] = asked.size_hw
-    given.setdefault("root", asked.root)
+    if name != "synthetic":
+        given.setdefault("root", asked.root)
     return open_source(name, no_images=asked.no_images, all_images=asked.all_images, **given)
 
 
