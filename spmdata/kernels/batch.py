@@ -195,4 +195,5 @@ def collide_row(
         roots[p, 0], roots[p, 1], drawn[p] = links.roots[p, 0], links.roots[p, 1], links.drawn[p]
         for k in range(supervised.shape[1]):
             supervised[p, k] = links.modes[p, k] != NOTHING
-    collide(people.visible[n], links, tree, rules, height, width, slack, cells, read, direct, path)
+    # Of nobody there is one padded row here, and none in what is filled.
+    collide(people.visible[n, : len(roots)], links, tree, rules, height, width, slack, cells, read, direct, path)
