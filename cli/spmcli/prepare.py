@@ -110,7 +110,7 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         *([("conventions", ", ".join(unusual))] if unusual else []),
         ("keeps", ", ".join(kept)),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
-        *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),
+        *(("", f"{what}: {count:,}") for what, count in plan.source.findings),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.core_seconds / n)} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip

@@ -88,7 +88,7 @@ def _find(settings: Settings, text: str) -> Skeleton:
     if text in SKELETONS:
         return SKELETONS[text]
     if text.endswith((".json", ".json.gz")):
-        from spmdata.sources.coco_file import read_coco_skeleton
+        from spmdata.sources.coco_category import read_coco_skeleton
 
         skeleton, said = read_coco_skeleton(Path(text))
         for line in said:

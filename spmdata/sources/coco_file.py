@@ -8,7 +8,6 @@ Letters: P persons, K joints.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from contextlib import suppress
@@ -23,8 +22,7 @@ from numpy.typing import NDArray
 from spmdata.errors import AnnotationError
 from spmdata.people import People
 from spmdata.skeleton import Skeleton
-from spmdata.skeleton_edges import skeleton_of
-from spmdata.skeletons import COCO17
+from spmdata.sources.coco_category import Id, hint, own_skeleton, person_categories, read_categories
 from spmdata.sources.records import (
     LEAVES_FOLDER,
     NotJsonError,
@@ -35,17 +33,10 @@ from spmdata.sources.records import (
 )
 from spmdata.sources.table import ImageTable
 
-#: Whose files have that many joints, to name the skeleton when another one was given.
-_KNOWN: dict[float, tuple[str, str]] = {
-    14: ("CrowdPose", "crowdpose14"),
-    16: ("MPII", "mpii16"),
-    17: ("COCO", "coco17"),
-}
 #: A coordinate beyond this is no position in an image, and float32 would be coarser than 1/16 px.
 _FARTHEST_PX = 1e6
 
 _NO_KEYPOINTS = msgspec.Raw()
-_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Side = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Length = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 _Place = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
@@ -58,23 +49,16 @@ class _File(msgspec.Struct):
 
 
 class _Image(msgspec.Struct):
-    id: _Id
+    id: Id
     width: _Side
     height: _Side
     file_name: str = ""
     crowdIndex: float | None = None  # noqa: N815  # CrowdPose's own spelling
 
 
-class _Category(msgspec.Struct):
-    id: _Id
-    name: str = ""
-    keypoints: list[str] | None = None
-    skeleton: list[list[int]] = []
-
-
 class _Annotation(msgspec.Struct):
-    id: _Id
-    image_id: _Id
+    id: Id
+    image_id: Id
     category_id: int = 1
     iscrowd: int | bool = 0
     area: Annotated[float, msgspec.Meta(ge=0, le=1e18)] | None = None
@@ -84,7 +68,6 @@ class _Annotation(msgspec.Struct):
 
 _FILE = msgspec.json.Decoder(_File)
 _IMAGE = msgspec.json.Decoder(_Image)
-_CATEGORY = msgspec.json.Decoder(_Category)
 _ANNOTATION = msgspec.json.Decoder(_Annotation)
 _NUMBERS = msgspec.json.Decoder(list[float])
 
@@ -156,20 +139,12 @@ def _parse(
         lacks = " and ".join(name for name in ("images", "annotations") if getattr(file, name) is None)
         raise AnnotationError(f"{path} is not a COCO keypoint file: it has no {lacks}")
     images = _read_images(file.images, need_names)
-    categories = [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(file.categories or [])]
+    categories = read_categories(file.categories or [])
     if skeleton is None:
-        skeleton, said = _own_skeleton(categories, path)
+        skeleton, said = own_skeleton(categories, path)
         findings.update(dict.fromkeys(said, 1))
-    chosen = _person_categories(categories, skeleton)
+    chosen = person_categories(categories, skeleton)
     return images, _read_columns(file.annotations, images, chosen, skeleton, findings), skeleton
-
-
-def _own_skeleton(categories: list[_Category], path: Path) -> tuple[Skeleton, tuple[str, ...]]:
-    """Return the joints of the first category that has some, "person" before others, and what had to be decided."""
-    posed = sorted((c for c in categories if c.keypoints), key=lambda c: c.name.lower() != "person")
-    if not posed:
-        return COCO17, ()
-    return skeleton_of(path.name.partition(".")[0], posed[0].keypoints or [], posed[0].skeleton)
 
 
 def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
@@ -189,37 +164,6 @@ def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
         paths.append(image.file_name)
         metas.append("" if image.crowdIndex is None else f'{{"crowdIndex": {image.crowdIndex!r}}}')
     return ImageTable(np.array(list(rows), np.int64), np.array(sizes, np.int32).reshape(-1, 2), paths, metas)
-
-
-def _person_categories(categories: list[_Category], skeleton: Skeleton) -> set[int] | None:
-    """Return the ids with the skeleton's joints, else those of "person", else the only one; None for any."""
-    posed = [(f"categories[{i}].keypoints", c) for i, c in enumerate(categories) if c.keypoints]
-    if not posed:
-        persons = {c.id for c in categories if c.name.lower() == "person"}
-        return persons or ({categories[0].id} if len(categories) == 1 else None)
-    wanted = [_plain(joint) for joint in skeleton.joints]
-    if fitting := {c.id for _, c in posed if [_plain(name) for name in c.keypoints or ()] == wanted}:
-        return fitting
-    where, category = next((item for item in posed if item[1].name.lower() == "person"), posed[0])
-    names = category.keypoints or []
-    if len(names) != len(wanted):
-        raise AnnotationError(
-            f"{where}: {len(wanted)} joints expected for {skeleton.name}, got {len(names)}{_hint(len(names))}"
-        )
-    j = next(j for j, name in enumerate(names) if _plain(name) != wanted[j])
-    raise AnnotationError(
-        f"{where}[{j}]: {skeleton.joints[j]!r} expected for {skeleton.name}, got {names[j]!r}; "
-        "describe the file's own joints with --skeleton FILE.toml"
-    )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "_", name).lower()
-
-
-def _hint(n_joints: float) -> str:
-    whose, skeleton = _KNOWN.get(n_joints, ("", ""))
-    return f"; is this {whose}? try --skeleton {skeleton}" if whose else ""
 
 
 def _read_columns(
@@ -248,7 +192,7 @@ def _read_columns(
         if one.keypoints is not _NO_KEYPOINTS:
             numbers = decode_record(_NUMBERS, one.keypoints, f"{where} keypoints")
         if len(numbers) != width:
-            got = f"{len(numbers)}{_hint(len(numbers) / 3)}"
+            got = f"{len(numbers)}{hint(len(numbers) / 3)}"
             raise AnnotationError(f"{where}: {width} numbers expected for {skeleton.name}, got {got}")
         record.append(i)
         image.append(row_of[one.image_id])
@@ -293,12 +237,3 @@ def _people(columns: _Columns, images: ImageTable, skeleton: Skeleton, findings:
         ignore=columns.crowd,
         id=columns.id,
     )
-
-
-def read_coco_skeleton(path: Path) -> tuple[Skeleton, tuple[str, ...]]:
-    """Return the joints that a file's category names, and what had to be decided to make them a skeleton."""
-    file = decode_file(_FILE, read_text(path)[0], path)
-    categories = [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(file.categories or [])]
-    if not any(c.keypoints for c in categories):
-        raise AnnotationError(f"{path} names no joints: none of its {len(categories)} categories has keypoints")
-    return _own_skeleton(categories, path)

@@ -65,9 +65,9 @@ def test_rows_joints_and_weights(tmp_path: Path) -> None:
     assert [sample.source for sample in samples(source)] == [0, 0, 0, 1]
     assert source.n_people.tolist() == [*coco.n_people, *mpii.n_people]
     assert [sample.id for sample in samples(source)] == [1, 2, 3, 1]
-    for mixed, own in zip(samples(source)[:3], samples(coco), strict=True):
-        assert_array_equal(mixed.people.joints, own.people.joints)
-        assert_array_equal(mixed.people.visible, own.people.visible)
+    for mixed, same in zip(samples(source)[:3], samples(coco), strict=True):
+        assert_array_equal(mixed.people.joints, same.people.joints)
+        assert_array_equal(mixed.people.visible, same.people.visible)
     people, own = source[3].people, mpii[0].people
     for j, name in enumerate(COCO17.joints):
         if name in MPII16.joints:

@@ -212,7 +212,8 @@ def test_real_groups(spm_data: Path) -> None:
     x_sum, n_points, diagonals = 0.0, 0, 0.0
     for one in raw:
         for person in one["annorect"][0]:
-            diagonals += float(np.hypot(*(int(person[f"{a}2"][0, 0]) - int(person[f"{a}1"][0, 0]) for a in "xy")))
+            sides = [int(person[f"{a}2"][0, 0]) - int(person[f"{a}1"][0, 0]) for a in "xy"]
+            diagonals += float(np.hypot(sides[0], sides[1]))
             for joint in person["annopoints"][0, 0]["point"][0]:
                 x_sum += float(joint["x"][0, 0]) - 1
                 n_points += 1

@@ -65,7 +65,7 @@ def test_people_in_cm_with_a_fitted_camera(tmp_path: Path) -> None:
     assert (first.people.id.tolist(), second.people.id.tolist()) == ([1, 2], [2])
     assert first.people.has_depth.all()
     assert first.camera is not None
-    assert_allclose(first.camera.K, [[FX, 0, CX], [0, FY, CY], [0, 0, 1]], atol=1e-6)
+    assert_allclose(first.camera.K, np.array([[FX, 0, CX], [0, FY, CY], [0, 0, 1]]), atol=1e-6)
     assert_allclose(first.camera.project(rows[0][0]["annot3"].T / 10), rows[0][0]["annot2"].T, atol=1e-6)
     assert first.size_hw == (2048, 2048)
     found = dict(source.findings)
@@ -88,7 +88,7 @@ def test_the_fit_is_least_squares() -> None:
     people = [annotation(rng, noise_px=2.0) for _ in range(50)]
     px, cm = (np.array([one[key].T for one in people]) for key in ("annot2", "annot3"))
     camera, residual_px = fit_camera(px, cm / 10, "here")
-    assert_allclose(camera.K, [[FX, 0, CX], [0, FY, CY], [0, 0, 1]], atol=10)
+    assert_allclose(camera.K, np.array([[FX, 0, CX], [0, FY, CY], [0, 0, 1]]), atol=10)
     assert 2.0 < residual_px < 3.6  # two axes of 2 px
 
     def cost(K: NDArray[np.float64]) -> float:
