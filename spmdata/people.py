@@ -212,18 +212,6 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class SourcePart:
-    """One source of a mix, as a store records it: `SourceInfo`'s fields, its rows and their weight in an epoch."""
-
-    name: str
-    split: str
-    annotations: str
-    sha256: str
-    rows: int
-    weight: float
-
-
-@dataclass(frozen=True)
 class SourceInfo:
     """Where samples come from, as a store records it: nothing of this machine or of the time.
 
@@ -262,3 +250,15 @@ class SourceInfo:
         if not self.parts:
             return np.ones(len(source))
         return np.array([part.weight for part in self.parts])[np.asarray(source)]
+
+
+@dataclass(frozen=True)
+class SourcePart:
+    """One source of a mix, as a store records it: `SourceInfo`'s fields, its rows and their weight in an epoch."""
+
+    name: str
+    split: str
+    annotations: str
+    sha256: str
+    rows: int
+    weight: float
