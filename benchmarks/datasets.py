@@ -41,7 +41,8 @@ HEADER = ("spm prepare", "rows", "people", "joints", "AP flat", "AP hier", "coll
 
 def verified(source: Source, hierarchical: bool, folder: Path) -> tuple[str, str, str, str]:
     """Prepare and verify a store; return AP, share of reads that collide, people lost and the verdict."""
-    spec = TargetSpec(skeleton=source.skeleton, hierarchical=hierarchical, input_hw=(512, 512))
+    axes = source[0].people.joints.shape[-1]
+    spec = TargetSpec(skeleton=source.skeleton, hierarchical=hierarchical, input_hw=(512, 512), dims=axes)
     path = folder / f"{source.info.name}-{source.info.split}-{hierarchical}.zarr"
     prepare_store(plan_store(source, spec, path, images=False))
     report = verify_store(path)
@@ -56,7 +57,7 @@ def row(name: str, options: dict[str, Any], root: Path, folder: Path) -> tuple[s
     command = " ".join([name, *(f"--{key} {value}" for key, value in options.items())])
     counts = (f"{found.rows:,}", f"{found.people_labelled:,}", f"{found.joints_labelled:,}")
     cells: tuple[str, ...] = ("-",) * 5
-    if source[0].people.joints.shape[-1] == 2:
+    if source[0].people.joints.shape[-1] == 2:  # stores in 3D cannot be verified yet
         (flat, c_flat, l_flat, ok_flat), (hier, c_hier, l_hier, ok_hier) = (
             verified(source, hierarchical, folder) for hierarchical in (False, True)
         )
