@@ -35,12 +35,12 @@ SAME_ID, SAME_IMAGE = "people whose annotation id another one in the image has",
 DONE = {
     CROWDS: "ignored in their box, never background",
     JOINTLESS: "ignored in their box, never background",
-    OUTSIDE: "kept: the vector still points at them",
+    OUTSIDE: "kept, the vector still points at them",
     ALL_OUTSIDE: "kept in people, left out of the maps",
-    NO_AREA: "kept: OKS is 0 for them",
+    NO_AREA: "kept, their OKS is 0",
     SWAPPED: "kept as annotated",
-    SAME_ID: "kept: rows and places tell them apart",
-    SAME_IMAGE: "kept: rows tell them apart",
+    SAME_ID: "kept, places tell them apart",
+    SAME_IMAGE: "kept, rows tell them apart",
     MISSING: "rows skipped, exit code 1",
 }
 

@@ -29,6 +29,8 @@ GROUPS_NAME = "MPI_MP_VAL_annotations.json"
 SCALE_PX = 200.0
 #: MPII's head size: this share of the head box's diagonal.
 HEAD_SHARE = 0.6
+#: A coordinate beyond this is none.
+FARTHEST_PX = 1e6
 
 
 class MpiiFile(NamedTuple):
@@ -182,8 +184,8 @@ def _rect(rect: Struct, where: str, number: int, findings: Counter[str]) -> _Rec
     for point in rect.struct("annopoints").structs("point"):
         joint, x, y = point.number("id"), point.number("x"), point.number("y")
         if joint is None or not 0 <= joint < len(MPII16) or joint % 1:
-            raise AnnotationError(f"{where}: a point's id must be 0 to {len(MPII16) - 1}, got {point.raw('id')}")
-        if x is None or y is None or not max(abs(x), abs(y)) < 1e6:
+            raise AnnotationError(f"{where}: a point's id must be 0 to {len(MPII16) - 1}, got {joint}")
+        if x is None or y is None or not max(abs(x), abs(y)) < FARTHEST_PX:
             findings["points without a position, passed over"] += 1
             continue
         if visible[int(joint)]:
@@ -193,13 +195,13 @@ def _rect(rect: Struct, where: str, number: int, findings: Counter[str]) -> _Rec
         # Missing or empty for head and neck, and text in places.
         visible[int(joint)] = 1 if point.number("is_visible") == 0 else 2
     head = [rect.number(side) for side in ("x1", "y1", "x2", "y2")]
-    x1, y1, x2, y2 = (value or 0.0 for value in head)
+    x1, y1, x2, y2 = (value if value is not None and abs(value) < FARTHEST_PX else 0.0 for value in head)
     head_px = HEAD_SHARE * float(np.hypot(x2 - x1, y2 - y1)) if None not in head else 0.0
     if visible.any():
         findings["people without a head box: no head size"] += head_px == 0
         return _Rect(joints, visible, head_px, (0, 0, 0, 0), number)
     x, y, scale = rect.struct("objpos").number("x"), rect.struct("objpos").number("y"), rect.number("scale")
-    if x is not None and y is not None and scale:
+    if x is not None and y is not None and scale and max(abs(x), abs(y), SCALE_PX * scale) < FARTHEST_PX and scale > 0:
         side = SCALE_PX * scale
         box = (x - 1 - (side - 1) / 2, y - 1 - (side - 1) / 2, side, side)
         findings["people without joints, ignored in a box of 200 * scale px"] += 1

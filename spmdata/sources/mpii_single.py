@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -26,9 +26,12 @@ from spmdata.sources.records import decode_file, decode_record, read_text
 MISSING_PEOPLE = "one-person records: other people in these images are missing, and would be taught as background"
 
 
+_Px = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+
+
 class _Record(msgspec.Struct):
     image: str
-    joints: list[tuple[float, float]] | None = None
+    joints: list[tuple[_Px, _Px]] | None = None
     joints_vis: list[float] | None = None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,13 +42,18 @@ class Frame(NamedTuple):
         return Frame(self.id[bodies], self.joints_cm[bodies], self.confidence[bodies])
 
 
+_Side = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+#: What no px, cm or coefficient comes near.
+_Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+
+
 class _Camera(msgspec.Struct):
     name: str
-    resolution: tuple[int, int]
-    K: list[list[float]]
-    distCoef: list[float]  # noqa: N815  # the file's own spelling
-    R: list[list[float]]
-    t: Any  # a column, or a row in some files
+    resolution: tuple[_Side, _Side]
+    K: list[list[_Number]]
+    distCoef: list[_Number]  # noqa: N815  # the file's own spelling
+    R: list[list[_Number]]
+    t: list[list[_Number] | _Number]  # a column; a plain list in some files
 
 
 class _Kind(msgspec.Struct):
@@ -61,8 +66,8 @@ class _Calibration(msgspec.Struct):
 
 class _Body(msgspec.Struct):
     id: int = -1
-    joints19: list[float] | None = None
-    joints15: list[float] | None = None
+    joints19: list[_Number] | None = None
+    joints15: list[_Number] | None = None
 
 
 class _Scene(msgspec.Struct):

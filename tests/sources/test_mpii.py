@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy.io import loadmat, savemat
 
-from coco_cases import samples
+from coco_cases import places, samples, spoilt
 from mpii_cases import EMPTY, array, entry, point, rect, standing, write_release
 from spmdata.errors import AnnotationError
 from spmdata.skeletons import MPII16
@@ -203,6 +204,29 @@ def test_one_person_records(tmp_path: Path) -> None:
     (tmp_path / "valid.h5").write_bytes(b"no")
     with pytest.raises(AnnotationError, match="cannot be read as MPII's HDF5 file"):
         open_source("mpii", annotations=tmp_path / "valid.h5", no_images=True)
+
+
+ODD = ("x", "", -1.0, 1e308, np.nan, EMPTY, np.zeros((2, 2)), {"a": 1}, np.array([[1, 2]]))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_anything_is_a_source_or_an_annotation_error(tmp_path: Path, odd: Any) -> None:
+    right = rect(standing(), objpos={"x": 5, "y": 6}, scale=2.0)
+    spoilt_rects = [right | {key: odd} for key in ("x1", "scale", "objpos", "annopoints")]
+    spoilt_rects += [rect(None, objpos={"x": 5, "y": 6}, scale=2.0) | {key: odd} for key in ("x1", "scale", "objpos")]
+    spoilt_rects += [rect([point(0, 1, 1) | {key: odd}]) for key in ("id", "x", "is_visible")]
+    entries = [[entry("a.jpg", [one])] for one in spoilt_rects]
+    entries += [[entry("a.jpg", [right]) | {key: odd}] for key in ("image", "annorect")]
+    for one in entries:
+        path = write_release(tmp_path / "a.mat", [*one, entry("b.jpg", [right])], [1, 1])
+        with suppress(AnnotationError):
+            samples(open_source("mpii", annotations=path, no_images=True))
+    records = [{"image": "a.jpg", "joints": [[11.0, 21.0]] * 16, "joints_vis": [1] * 16}]
+    if isinstance(odd, str | float | dict):
+        for place in places(records)[:20]:
+            (tmp_path / "v.json").write_text(json.dumps(spoilt(records, place, odd)))
+            with suppress(AnnotationError):
+                samples(open_source("mpii", annotations=tmp_path / "v.json", no_images=True))
 
 
 def test_real_groups(spm_data: Path) -> None:

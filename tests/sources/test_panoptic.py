@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from coco_cases import samples
+from coco_cases import places, samples, spoilt
 from panoptic_cases import body, calibration, project, write_sequence
 from spmdata.errors import AnnotationError
 from spmdata.people import Sample
@@ -145,7 +146,7 @@ def test_cameras_by_pattern(tmp_path: Path) -> None:
     [
         ({"K": [[1, 2]]}, r"cameras\[1\] \(00_00\): camera K must be \(3, 3\) finite numbers"),
         ({"distCoef": [0, 0]}, r"\(00_00\): camera dist must be \(5,\)"),
-        ({"t": "x"}, r"\(00_00\): "),
+        ({"t": "x"}, r"cameras\[1\]\.t: expected array, got \"x\""),
         ({"R": [[1, 0, 0], [0, 1]]}, r"\(00_00\): "),
         ({"resolution": [5]}, r"cameras\[1\].resolution: array of length 2 expected|cameras\[1\].resolution: "),
     ],
@@ -154,6 +155,18 @@ def test_a_broken_camera_is_named(tmp_path: Path, changes: dict[str, Any], messa
     write_sequence(tmp_path, {1: [body(0)]}, [calibration("00_00", **changes)])
     with pytest.raises(AnnotationError, match=message):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("odd", [None, "x", 1e308, -1, [], {}], ids=repr)
+def test_anything_is_a_source_or_an_annotation_error(tmp_path: Path, odd: object) -> None:
+    folder = write_sequence(tmp_path, {1: [body(0)]}, [calibration("00_00")])
+    for path in (folder / "calibration_171204_pose1.json", next(folder.glob("*/body3DScene_*.json"))):
+        right = json.loads(path.read_text())
+        for place in places(right)[:45]:
+            path.write_text(json.dumps(spoilt(right, place, odd)))
+            with suppress(AnnotationError):
+                samples(read(tmp_path))
+        path.write_text(json.dumps(right))
 
 
 def test_images_choose_the_views(tmp_path: Path) -> None:
