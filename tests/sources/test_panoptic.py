@@ -205,7 +205,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 def test_real_frames_from_every_hd_camera(spm_data: Path) -> None:
     source = read(spm_data)
     assert (len(source), int(source.n_people.sum())) == (124, 370)  # 2 sequences, 2 frames, 31 cameras; 2 out of view
-    for sample in samples(source):
+    for sample in samples(source)[::3]:  # 31 cameras: every one comes
         meta = json.loads(sample.meta)
         folder = spm_data / "panoptic" / meta["sequence"]
         cameras = json.loads((folder / f"calibration_{meta['sequence']}.json").read_text())["cameras"]
