@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_nothing_is_written_behind_arrays_without_rows(monkeypatch: pytest.Monke
         return longer[:rows]
 
     with monkeypatch.context() as watched:
-        watched.setattr("spmdata.codec.codec.np.empty", guarded)
+        watched.setattr("spmdata.codec.codec.np", SimpleNamespace(**{**vars(np), "empty": guarded}))
         codec.reads(nobody)
     assert [rows for _, rows in made].count(0) >= 5
     for longer, rows in made:

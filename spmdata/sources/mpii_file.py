@@ -200,9 +200,9 @@ def _rect(rect: Struct, where: str, number: int, findings: Counter[str]) -> _Rec
     if visible.any():
         findings["people without a head box: no head size"] += head_px == 0
         return _Rect(joints, visible, head_px, (0, 0, 0, 0), number)
-    x, y, scale = rect.struct("objpos").number("x"), rect.struct("objpos").number("y"), rect.number("scale")
-    if x is not None and y is not None and scale and max(abs(x), abs(y), SCALE_PX * scale) < FARTHEST_PX and scale > 0:
-        side = SCALE_PX * scale
+    x, y = (rect.struct("objpos").number(axis) for axis in "xy")
+    side = SCALE_PX * (rect.number("scale") or 0.0)
+    if x is not None and y is not None and 0 < side < FARTHEST_PX and max(abs(x), abs(y)) < FARTHEST_PX:
         box = (x - 1 - (side - 1) / 2, y - 1 - (side - 1) / 2, side, side)
         findings["people without joints, ignored in a box of 200 * scale px"] += 1
     elif head_px:
