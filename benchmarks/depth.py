@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from results import machine, table, write_section
 
-from spmdata.geometry import Camera
+from spmdata.camera import Camera
 from spmdata.people import People, Sample
 from spmdata.roundtrip.depth_tally import tally_depth
 from spmdata.roundtrip.measure import compare_samples

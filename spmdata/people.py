@@ -6,14 +6,15 @@ Letters: P people, K joints, D axes (x, y[, z]). Joints are (x, y) in pixels of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spmdata.camera import Camera
 from spmdata.errors import AnnotationError
-from spmdata.geometry import Affine, Camera
+from spmdata.geometry import Affine
 from spmdata.skeleton import Skeleton
 
 #: dtype of each column; a column's first axis is P.
@@ -214,6 +215,8 @@ class Sample:
         For 3D sources: of that image; people with depth need one.
     meta : str
         JSON text with what only some sources know (crowdIndex, MPII group); empty for none.
+    source : int
+        Which part of a mixed set it comes from, from 0.
 
     Raises
     ------
@@ -227,6 +230,7 @@ class Sample:
     people: People
     camera: Camera | None = None
     meta: str = ""
+    source: int = 0
 
     def __post_init__(self) -> None:
         """Demand a camera where somebody has depth: targets cannot say how far away a person is without one."""
@@ -252,9 +256,40 @@ class SourceInfo:
         The annotation file's name without its folder.
     sha256 : str
         Hex digest of that file's bytes.
+    parts : tuple of SourcePart
+        The sources of a mix by `Sample.source`; empty for any other.
     """
 
     name: str
     split: str
     annotations: str
     sha256: str
+    parts: tuple[SourcePart, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make parts of what JSON has for them."""
+        parts: tuple[Any, ...] = tuple(self.parts)
+        object.__setattr__(self, "parts", tuple(SourcePart(**p) if isinstance(p, dict) else p for p in parts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values, without parts when there are none."""
+        said = asdict(self)
+        return said if self.parts else {name: value for name, value in said.items() if name != "parts"}
+
+    def row_weights(self, source: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return how often each row is shown in an epoch, given ``row/source`` (N,): its part's weight, else 1."""
+        if not self.parts:
+            return np.ones(len(source))
+        return np.array([part.weight for part in self.parts])[np.asarray(source)]
+
+
+@dataclass(frozen=True)
+class SourcePart:
+    """One source of a mix, as a store records it: `SourceInfo`'s fields, its rows and their weight in an epoch."""
+
+    name: str
+    split: str
+    annotations: str
+    sha256: str
+    rows: int
+    weight: float

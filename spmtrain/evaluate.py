@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spmdata.camera import Camera
 from spmdata.codec import Codec
 from spmdata.errors import SpecError, StoreError
-from spmdata.geometry import Camera
 from spmdata.images import load_input
 from spmdata.metrics.oks import OksScores, oks_scores
 from spmdata.metrics.pck import pck

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spmdata.camera import Camera
 from spmdata.errors import SpecError
-from spmdata.geometry import Camera, letterbox
+from spmdata.geometry import letterbox
 from spmdata.images import place_pixels
 from spmdata.people import People
 from spmtrain.augment import mirror_maps

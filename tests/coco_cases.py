@@ -1,5 +1,6 @@
 """A small COCO file that is right, and places in it to spoil."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -51,3 +52,15 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the path of every value inside a JSON value."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, inner in pairs for place in places(inner, (*path, key)))]
+
+
+def spoilt(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    """Return a copy of a JSON value with something else at a place."""
+    if not path:
+        return odd
+    value = copy.deepcopy(value)
+    inner = value
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = odd
+    return value

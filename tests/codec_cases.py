@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import naive
-from spmdata.geometry import Camera
+from spmdata.camera import Camera
 from spmdata.people import People
 from spmdata.skeleton import ROOT, Skeleton
 from spmdata.skeletons import COCO17

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spmdata.geometry import Affine, Camera
+from spmdata.camera import Camera
+from spmdata.geometry import Affine
 from spmdata.people import People, Sample, SourceInfo
 from spmdata.skeleton import Skeleton
 from spmdata.skeletons import COCO17

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spmdata.geometry import Camera
+from spmdata.camera import Camera
 from spmdata.people import People
 
 Points = list[Any]  # of (x, y, z)

@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     ("errors", "kernels"),
     ("geometry",),
-    ("skeleton",),
-    ("people", "skeletons", "pixels"),
-    ("padded", "spec", "images", "views"),
+    ("skeleton", "camera"),
+    ("people", "skeletons", "skeleton_names", "pixels"),
+    ("padded", "spec", "images", "views", "skeleton_file", "skeleton_edges"),
     ("codec", "sources", "metrics", "store"),
     ("roundtrip",),
-    ("draw", "spec_file", "stream", "prepare", "verify", "tune", "census"),
+    ("draw", "spec_file", "stream", "prepare", "verify", "tune", "census", "skeleton_picture"),
     ("contents",),
     ("spmdata",),  # __init__.py, the lazy door: below the other packages, above its own rooms
     ("spmtrain",),

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec_cases import CAMERA, SEEDS
+from spmdata.camera import Camera
 from spmdata.codec import Codec, Targets
 from spmdata.errors import SpecError
-from spmdata.geometry import Affine, Camera
+from spmdata.geometry import Affine
 from spmdata.people import People
 from spmdata.skeleton import Skeleton
 from spmdata.skeletons import COCO17

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 import spmdata.prepare.task as task_module
 from codec_cases import CAMERA, Case, cases
 from depth_cases import LENS, PANOPTIC, Scenes, in_image, panoptic_views, standing
+from spmdata.camera import Camera
 from spmdata.codec import Codec
-from spmdata.geometry import Affine, Camera, letterbox
+from spmdata.geometry import Affine, letterbox
 from spmdata.people import People
 from spmdata.prepare.plan import plan_store
 from spmdata.prepare.run import prepare_store

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spmdata.camera import Camera
 from spmdata.errors import SpecError
-from spmdata.geometry import Affine, Camera, cell_to_px, letterbox, nearest_cell, px_to_cell
+from spmdata.geometry import Affine, cell_to_px, letterbox, nearest_cell, px_to_cell
 
 SIZES = st.tuples(st.integers(1, 2000), st.integers(1, 2000))
 SIXTEENTHS = st.integers(-8000, 8000).map(lambda n: n / 16)

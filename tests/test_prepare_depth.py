@@ -12,9 +12,10 @@ import zarr
 import naive
 from codec_cases import conventions
 from depth_cases import LENS, SIZE_HW, Drawings, Scenes, in_image
+from spmdata.camera import Camera
 from spmdata.codec import Codec
 from spmdata.errors import AnnotationError, ImageError, SpecError
-from spmdata.geometry import Camera, letterbox
+from spmdata.geometry import letterbox
 from spmdata.people import Sample
 from spmdata.prepare.plan import plan_store
 from spmdata.prepare.run import prepare_store

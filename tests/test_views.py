@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from spmdata.camera import Camera
 from spmdata.errors import SpecError
-from spmdata.geometry import Affine, Camera, letterbox
+from spmdata.geometry import Affine, letterbox
 from spmdata.images import fit_image, fit_views, load_input
 from spmdata.padded import move_people, pad_people
 from spmdata.people import People

@@ -20,6 +20,8 @@ COMMANDS = {
     "train": "spmcli.train",
     "eval": "spmcli.evaluate",
     "predict": "spmcli.predict",
+    "skeletons": "spmcli.skeletons",
+    "sources": "spmcli.sources",
 }
 
 

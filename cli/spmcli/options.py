@@ -82,16 +82,19 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
 
 class SkeletonType(click.ParamType["Skeleton"]):
-    """Name of a built-in skeleton."""
+    """Name of a built-in skeleton, or a TOML file."""
 
-    name = "NAME"
+    name = "NAME|FILE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Skeleton:
         """Return the skeleton."""
+        from spmdata.skeleton_file import read_skeleton
         from spmdata.skeletons import SKELETONS
 
+        if str(value).endswith(".toml"):
+            return read_skeleton(value)
         if value not in SKELETONS:
-            self.fail(f"no skeleton {value!r}; there are {', '.join(SKELETONS)}", param, ctx)
+            self.fail(f"no skeleton {value!r}; there are {', '.join(SKELETONS)}, or name a .toml file", param, ctx)
         return SKELETONS[value]
 
 
@@ -100,11 +103,13 @@ def reads_annotations(function: F) -> F:
     for option in (
         click.option("--seed", type=click.IntRange(0), help="synthetic: which people.  [default: 0]"),
         click.option("--skeleton", type=SkeletonType(),
-                     help="Joints of the annotations, such as crowdpose14.  [default: the source's own]"),
-        click.option("--split", help="Split of the data set.  [default: train2017 for coco]"),
+                     help="Joints of the annotations: a name, such as crowdpose14, or FILE.toml.  "
+                          "[default: the source's own]"),
+        click.option("--cameras", help="panoptic: cameras by pattern, such as '00_0?,00_16'.  [default: every HD one]"),
+        click.option("--split", help="Split or sequence of the data set.  [default: its training part, or all]"),
         click.option("--root", type=PATH, help="Where data sets lie.  [default: ./data, else $SPM_DATA]"),
         click.option("--annotations", type=PATH,
-                     help="Annotation file, .json or .json.gz.  [default: looked for below --root]"),
+                     help="Annotation file, or folder of a sequence.  [default: looked for below --root]"),
     ):  # fmt: skip
         function = option(function)
     return function

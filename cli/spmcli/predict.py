@@ -13,7 +13,7 @@ from spmcli.options import Settings, flipping, talking
 from spmcli.output import note, print_json, print_pairs, progress
 
 if TYPE_CHECKING:
-    from spmdata.geometry import Camera
+    from spmdata.camera import Camera
     from spmdata.people import People
 
 PATH = click.Path(path_type=Path)
@@ -57,9 +57,9 @@ def command(
     Writes COCO's results format: image_id is the number that the file is named by, else its name. A network in 3D adds
     z_cm, from each person's root; and, given --focal, keypoints_cm: x, y, z of every joint in the camera's frame.
     """
+    from spmdata.camera import Camera
     from spmdata.draw import draw_people
     from spmdata.errors import ImageError, SpecError
-    from spmdata.geometry import Camera
     from spmdata.images import decode_image, read_bytes, write_image
     from spmtrain.predict import Predictor
 

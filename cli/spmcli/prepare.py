@@ -32,6 +32,7 @@ SAID = ("hierarchical", "input_hw", "stride")
 
 @click.command("prepare")
 @click.argument("source")
+@click.argument("mix", metavar="[FILE.toml]", type=PATH, required=False)
 @reads_annotations
 @click.option("--rows", type=click.IntRange(1), help="synthetic: images to draw.  [default: 1000]")
 @click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
@@ -54,13 +55,14 @@ SAID = ("hierarchical", "input_hw", "stride")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used.")
 @click.option("--force", is_flag=True, help="Rename a store made by other settings aside.")
 @click.option("--take-over", is_flag=True, help="Take a lock that a run on another host left behind.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and what was found, and stop.")
 @talking
 @click.pass_obj
 def command(
     settings: Settings,
     /,
     source: str,
+    mix: Path | None,
     out: Place | None,
     file: Path | None,
     no_images: bool,
@@ -71,24 +73,33 @@ def command(
     dry_run: bool,
     **rest: Any,
 ) -> None:
-    """Turn the annotations of SOURCE (coco, or drawn: synthetic) into a store of targets.
+    """Turn the annotations of SOURCE (spm sources lists them) into a store of targets.
 
     Run it again after an interruption: only what is missing is done.
     """
+    from spmcli.found import print_found
+    from spmdata.prepare.findings import survey
     from spmdata.prepare.plan import plan_store
     from spmdata.prepare.run import prepare_store
     from spmdata.spec_file import read_views
 
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
-    where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed")
+    where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed", "cameras")
+    if mix is not None:
+        if source != "mix":
+            raise click.UsageError(f"only mix takes a file after its name; for {source} it is --annotations {mix}")
+        where["annotations"] = mix
     opened, spec = open_with_spec(source, file, changes, no_images=no_images, **where)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images, maps=not no_maps,
                       views=views, view_ranges=read_views(file) if file else None)  # fmt: skip
     if not settings.json:
         print_pairs(_plan_lines(plan, workers))
     if dry_run:
+        found = survey(opened, images=not no_images)
         if settings.json:
-            print_json({"version": 1, "plan": _plan_json(plan)})
+            print_json({"version": 1, "plan": _plan_json(plan), "found": found.to_json()})
+        else:
+            print_found(found)
         return
     with progress(settings, "prepare", "rows") as advance:
 
@@ -123,7 +134,7 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         ("keeps", ", ".join(kept)),
         *([("views", _views_line(layout))] if layout.views > 1 else []),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
-        *((f"  {what}", f"{count:,}") for what, count in plan.source.findings),
+        *(("", f"{what}: {count:,}") for what, count in plan.source.findings),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.seconds(n, cores()))} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip

@@ -105,7 +105,7 @@ def command(
         raise click.UsageError(f"{out} exists; name another file with --out, or remove it")
     start = time.perf_counter()
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
-    where = given(rest, "annotations", "root", "split", "skeleton", "seed")
+    where = given(rest, "annotations", "root", "split", "skeleton", "seed", "cameras")
     drawn = {"rows": rows} if source == "synthetic" else {}
     opened, spec = open_with_spec(source, file, changes, no_images=True, **where, **drawn)
     axes = _axes(sweeps, kept={"input_hw", "stride"} & set(changes))

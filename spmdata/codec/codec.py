@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.camera import Camera
 from spmdata.codec.kept import Kept, no_memory
 from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
-from spmdata.geometry import Camera, cell_origin_px
+from spmdata.geometry import cell_origin_px
 from spmdata.kernels import batch, tables
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people

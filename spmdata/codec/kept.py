@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.camera import Camera
 from spmdata.codec.targets import Targets
 from spmdata.errors import SpecError
-from spmdata.geometry import Camera
 from spmdata.kernels import batch
 from spmdata.kernels.tables import Maps
 from spmdata.padded import PeopleBatch

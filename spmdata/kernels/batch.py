@@ -209,4 +209,6 @@ def collide_row(
         drawn[p] = links.drawn[p]
         for k in range(supervised.shape[1]):
             supervised[p, k] = links.modes[p, k] != NOTHING
-    collide(people.visible[n], has_depth, links, tree, rules, height, width, slack, cells, read, direct, path, mixed)
+    # Of nobody there is one padded row here, and none in what is filled.
+    seen = people.visible[n, : len(roots)]
+    collide(seen, has_depth, links, tree, rules, height, width, slack, cells, read, direct, path, mixed)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.geometry import Camera
+from spmdata.camera import Camera
 from spmdata.people import People
 from spmdata.skeleton import Skeleton
 

@@ -15,9 +15,10 @@ import numpy as np
 from google_crc32c import value as crc32c
 from numpy.typing import NDArray
 
+from spmdata.camera import Camera
 from spmdata.codec import Codec
 from spmdata.errors import ImageError, ImageSizeError
-from spmdata.geometry import Affine, Camera
+from spmdata.geometry import Affine
 from spmdata.images import fit_views
 from spmdata.padded import PeopleBatch, move_people, pad_people
 from spmdata.people import People, Sample
@@ -222,7 +223,7 @@ def _provenance(rows: Sequence[_Row]) -> dict[str, Any]:
         "row/meta": [sample.meta for sample in samples],
         "row/path": [sample.path for sample in samples],
         "row/size_hw": np.array([sample.size_hw for sample in samples], np.uint32),
-        "row/source": np.zeros(len(rows), np.uint8),
+        "row/source": np.array([sample.source for sample in samples], np.uint8),
         "row/status": np.array([row.status for row in rows], np.uint8),
         "row/view": np.array([row.view for row in rows], np.uint32),
     }

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.camera import Camera
 from spmdata.codec import Codec, Targets
-from spmdata.geometry import Affine, Camera, nearest_cell
+from spmdata.geometry import Affine, nearest_cell
 from spmdata.people import People
 from spmdata.roundtrip.bounds import bounds, slack_of
 from spmdata.roundtrip.depth import DepthComparison, compare_depth

@@ -11,8 +11,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.camera import Camera
 from spmdata.codec import Reads
-from spmdata.geometry import Affine, Camera
+from spmdata.geometry import Affine
 from spmdata.people import People
 
 #: An unprojection is nearly linear within the box of rounding, not quite; and Newton's method stops this near (cm).

@@ -8,7 +8,6 @@ Letters: P persons, K joints.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from contextlib import suppress
@@ -23,22 +22,21 @@ from numpy.typing import NDArray
 from spmdata.errors import AnnotationError
 from spmdata.people import People
 from spmdata.skeleton import Skeleton
-from spmdata.sources.records import NotJsonError, decode_file, decode_record, quote_non_numbers, read_text
+from spmdata.sources.coco_category import Id, hint, own_skeleton, person_categories, read_categories
+from spmdata.sources.records import (
+    LEAVES_FOLDER,
+    NotJsonError,
+    decode_file,
+    decode_record,
+    quote_non_numbers,
+    read_text,
+)
+from spmdata.sources.table import ImageTable
 
-#: Whose files have that many joints, to name the skeleton when another one was given.
-_KNOWN: dict[float, tuple[str, str]] = {
-    14: ("CrowdPose", "crowdpose14"),
-    16: ("MPII", "mpii16"),
-    17: ("COCO", "coco17"),
-}
 #: A coordinate beyond this is no position in an image, and float32 would be coarser than 1/16 px.
 _FARTHEST_PX = 1e6
 
-#: A path that is absolute, has a drive, climbs out by "..", or that no system takes.
-_LEAVES_FOLDER = re.compile(r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\0")
-
 _NO_KEYPOINTS = msgspec.Raw()
-_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Side = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Length = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 _Place = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
@@ -51,22 +49,16 @@ class _File(msgspec.Struct):
 
 
 class _Image(msgspec.Struct):
-    id: _Id
+    id: Id
     width: _Side
     height: _Side
     file_name: str = ""
     crowdIndex: float | None = None  # noqa: N815  # CrowdPose's own spelling
 
 
-class _Category(msgspec.Struct):
-    id: _Id
-    name: str = ""
-    keypoints: list[str] | None = None
-
-
 class _Annotation(msgspec.Struct):
-    id: _Id
-    image_id: _Id
+    id: Id
+    image_id: Id
     category_id: int = 1
     iscrowd: int | bool = 0
     area: Annotated[float, msgspec.Meta(ge=0, le=1e18)] | None = None
@@ -76,7 +68,6 @@ class _Annotation(msgspec.Struct):
 
 _FILE = msgspec.json.Decoder(_File)
 _IMAGE = msgspec.json.Decoder(_Image)
-_CATEGORY = msgspec.json.Decoder(_Category)
 _ANNOTATION = msgspec.json.Decoder(_Annotation)
 _NUMBERS = msgspec.json.Decoder(list[float])
 
@@ -93,39 +84,26 @@ class _Columns(NamedTuple):
     keypoints: NDArray[np.float32]  # (P, K, 3): x, y, v
 
 
-class ImageTable(NamedTuple):
-    """The images of a file, one a row: id (N,), (height, width) px (N, 2), file name, JSON text of extras."""
-
-    id: NDArray[np.int64]
-    size_hw: NDArray[np.int32]
-    path: list[str]
-    meta: list[str]
-
-    def select(self, rows: NDArray[np.integer]) -> ImageTable:
-        """Return some of the images in that order."""
-        picked = ([column[row] for row in rows] for column in (self.path, self.meta))
-        return ImageTable(self.id[rows], self.size_hw[rows], *picked)
-
-
 class CocoFile(NamedTuple):
-    """What a file says: its digest, images, each person's row of ``images`` (P,), people, what was mended."""
+    """What a file says: digest, joints, images, each person's row of ``images`` (P,), people, what was mended."""
 
     sha256: str
+    skeleton: Skeleton
     images: ImageTable
     image_of: NDArray[np.int64]
     people: People
     findings: Counter[str]
 
 
-def read_coco_file(path: Path, skeleton: Skeleton, *, need_names: bool) -> CocoFile:
+def read_coco_file(path: Path, skeleton: Skeleton | None, *, need_names: bool) -> CocoFile:
     """Read a COCO keypoint file, everything in its own order.
 
     Parameters
     ----------
     path : pathlib.Path
         JSON, or JSON compressed by gzip whatever its name.
-    skeleton : Skeleton
-        The joints that ``keypoints`` must have.
+    skeleton : Skeleton or None
+        The joints that ``keypoints`` must have; None for those that the file's category names, else COCO's.
     need_names : bool
         Whether an image without ``file_name`` is a fault.
 
@@ -142,7 +120,7 @@ def read_coco_file(path: Path, skeleton: Skeleton, *, need_names: bool) -> CocoF
     text, sha256 = read_text(path)
     findings: Counter[str] = Counter()
     try:
-        images, columns = _parse(text, path, skeleton, need_names, findings)
+        images, columns, skeleton = _parse(text, path, skeleton, need_names, findings)
     except NotJsonError:
         # json.dump writes NaN and Infinity, which JSON has not: name the record that holds one.
         if (quoted := quote_non_numbers(text)) is not None:
@@ -150,19 +128,23 @@ def read_coco_file(path: Path, skeleton: Skeleton, *, need_names: bool) -> CocoF
                 _parse(quoted, path, skeleton, need_names, findings)
         raise
     del text  # the largest thing in memory, before the columns are copied
-    return CocoFile(sha256, images, columns.image, _people(columns, images, skeleton, findings), findings)
+    return CocoFile(sha256, skeleton, images, columns.image, _people(columns, images, skeleton, findings), findings)
 
 
 def _parse(
-    text: bytes | bytearray, path: Path, skeleton: Skeleton, need_names: bool, findings: Counter[str]
-) -> tuple[ImageTable, _Columns]:
+    text: bytes | bytearray, path: Path, skeleton: Skeleton | None, need_names: bool, findings: Counter[str]
+) -> tuple[ImageTable, _Columns, Skeleton]:
     file = decode_file(_FILE, text, path)
     if file.images is None or file.annotations is None:
         lacks = " and ".join(name for name in ("images", "annotations") if getattr(file, name) is None)
         raise AnnotationError(f"{path} is not a COCO keypoint file: it has no {lacks}")
     images = _read_images(file.images, need_names)
-    categories = _person_categories(file.categories or [], skeleton)
-    return images, _read_columns(file.annotations, images, categories, skeleton, findings)
+    categories = read_categories(file.categories or [])
+    if skeleton is None:
+        skeleton, said = own_skeleton(categories, path)
+        findings.update(dict.fromkeys(said, 1))
+    chosen = person_categories(categories, skeleton)
+    return images, _read_columns(file.annotations, images, chosen, skeleton, findings), skeleton
 
 
 def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
@@ -174,7 +156,7 @@ def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
             raise AnnotationError(f"images[{i}]: id {image.id} is that of images[{first}] too")
         if need_names and not image.file_name:
             raise AnnotationError(f"images[{i}]: file_name is missing; --no-images does without")
-        if _LEAVES_FOLDER.search(image.file_name):
+        if LEAVES_FOLDER.search(image.file_name):
             raise AnnotationError(
                 f"images[{i}]: file_name must be a path inside the image folder, got {image.file_name!r}"
             )
@@ -182,38 +164,6 @@ def _read_images(records: list[msgspec.Raw], need_names: bool) -> ImageTable:
         paths.append(image.file_name)
         metas.append("" if image.crowdIndex is None else f'{{"crowdIndex": {image.crowdIndex!r}}}')
     return ImageTable(np.array(list(rows), np.int64), np.array(sizes, np.int32).reshape(-1, 2), paths, metas)
-
-
-def _person_categories(records: list[msgspec.Raw], skeleton: Skeleton) -> set[int] | None:
-    """Return the ids with the skeleton's joints, else those of "person", else the only one; None for any."""
-    categories = [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(records)]
-    posed = [(f"categories[{i}].keypoints", c) for i, c in enumerate(categories) if c.keypoints]
-    if not posed:
-        persons = {c.id for c in categories if c.name.lower() == "person"}
-        return persons or ({categories[0].id} if len(categories) == 1 else None)
-    wanted = [_plain(joint) for joint in skeleton.joints]
-    if fitting := {c.id for _, c in posed if [_plain(name) for name in c.keypoints or ()] == wanted}:
-        return fitting
-    where, category = next((item for item in posed if item[1].name.lower() == "person"), posed[0])
-    names = category.keypoints or []
-    if len(names) != len(wanted):
-        raise AnnotationError(
-            f"{where}: {len(wanted)} joints expected for {skeleton.name}, got {len(names)}{_hint(len(names))}"
-        )
-    j = next(j for j, name in enumerate(names) if _plain(name) != wanted[j])
-    raise AnnotationError(
-        f"{where}[{j}]: {skeleton.joints[j]!r} expected for {skeleton.name}, got {names[j]!r}; "
-        "describe the file's own joints with --skeleton FILE.toml"
-    )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "_", name).lower()
-
-
-def _hint(n_joints: float) -> str:
-    whose, skeleton = _KNOWN.get(n_joints, ("", ""))
-    return f"; is this {whose}? try --skeleton {skeleton}" if whose else ""
 
 
 def _read_columns(
@@ -242,7 +192,7 @@ def _read_columns(
         if one.keypoints is not _NO_KEYPOINTS:
             numbers = decode_record(_NUMBERS, one.keypoints, f"{where} keypoints")
         if len(numbers) != width:
-            got = f"{len(numbers)}{_hint(len(numbers) / 3)}"
+            got = f"{len(numbers)}{hint(len(numbers) / 3)}"
             raise AnnotationError(f"{where}: {width} numbers expected for {skeleton.name}, got {got}")
         record.append(i)
         image.append(row_of[one.image_id])

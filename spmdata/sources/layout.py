@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,11 +101,50 @@ def find_coco(
         split = named[1] if named else ""
     if not need_images:
         return CocoFiles(annotations, None, split)
-    if images is None:
-        images = _find_images(annotations.parent, split)
-    elif not images.is_dir():
-        raise AnnotationError(f"the image folder {images} does not exist")
-    return CocoFiles(annotations, images, split)
+    return CocoFiles(annotations, find_folder(images, _image_places(annotations.parent, split)), split)
+
+
+def find_annotations(given: Path | None, root: Path | None, places: Sequence[str], what: str) -> Path:
+    """Return the annotations given, else the first of some places below the root that is there.
+
+    Parameters
+    ----------
+    given : pathlib.Path or None
+        A file or folder, taken as it is.
+    root : pathlib.Path or None
+        See `data_root`.
+    places : sequence of str
+        Where files usually lie below the root.
+    what : str
+        Such as ``CrowdPose annotations of split val``, for the message.
+
+    Raises
+    ------
+    AnnotationError
+        Nothing is there; the message lists every place that was looked at.
+    """
+    if given is not None:
+        if not given.exists():
+            raise AnnotationError(f"the annotation file {given} does not exist")
+        return given
+    tried = [data_root(root, places[0]) / place for place in places]
+    for path in tried:
+        if path.exists():
+            return path
+    raise AnnotationError(f"no {what}: looked for {_listed(tried)}; give --annotations, --root or --split")
+
+
+def find_folder(given: Path | None, places: Sequence[Path]) -> Path:
+    """Return the image folder given, else the first of some places that is one; AnnotationError lists them all."""
+    if given is not None:
+        if not given.is_dir():
+            raise AnnotationError(f"the image folder {given} does not exist")
+        return given
+    for path in places:
+        if path.is_dir():
+            return path
+    where = f"looked for {_listed(places)}; " if places else ""
+    raise AnnotationError(f"no image folder for these annotations: {where}give --images DIR or --no-images")
 
 
 def _find_annotations(folder: Path, split: str) -> Path:
@@ -121,17 +161,12 @@ def _find_annotations(folder: Path, split: str) -> Path:
     )
 
 
-def _find_images(beside: Path, split: str) -> Path:
+def _image_places(beside: Path, split: str) -> list[Path]:
     parts = split.split("_")
     names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)] if split else []
     folders = (beside.parent, beside.parent / "images", beside, beside / "images")
-    tried = [folder / name for name in names for folder in folders]
-    for path in tried:
-        if path.is_dir():
-            return path
-    where = f"looked for {_listed(tried)}; " if tried else ""
-    raise AnnotationError(f"no image folder for these annotations: {where}give --images DIR or --no-images")
+    return [folder / name for name in names for folder in folders]
 
 
-def _listed(paths: list[Path]) -> str:
+def _listed(paths: Sequence[Path]) -> str:
     return ", ".join(str(path) for path in paths)

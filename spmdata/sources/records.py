@@ -16,6 +16,9 @@ from spmdata.errors import AnnotationError
 
 T = TypeVar("T")
 
+#: A path that is absolute, has a drive, climbs out by "..", or that no system takes.
+LEAVES_FOLDER = re.compile(r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|\0")
+
 
 class NotJsonError(AnnotationError):
     """The file's text is no JSON at all."""

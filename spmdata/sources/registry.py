@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from spmdata.errors import AnnotationError
 from spmdata.skeleton import Skeleton
 from spmdata.skeletons import COCO17
+from spmdata.sources.asked import Asked
 from spmdata.sources.base import Source
-from spmdata.sources.coco import CocoSource
-from spmdata.sources.layout import find_coco
+from spmdata.sources.coco import open_coco, open_crowdpose
+from spmdata.sources.mpii import LOOKS_FOR as MPII_FILES
+from spmdata.sources.mpii import open_mpii
+from spmdata.sources.mupots import LOOKS_FOR as MUPOTS_FILES
+from spmdata.sources.mupots import open_mupots
+from spmdata.sources.panoptic import LOOKS_FOR as PANOPTIC_FILES
+from spmdata.sources.panoptic import open_panoptic
 from spmdata.sources.synthetic import SyntheticSource
 from spmdata.sources.synthetic_config import Synthetic
 
@@ -33,6 +40,7 @@ def open_source(
     rows: int | None = None,
     seed: int | None = None,
     size_hw: tuple[int, int] | None = None,
+    cameras: str | None = None,
 ) -> Source:
     """Open a data set; what is not given is looked for in its usual layout below the root.
 
@@ -41,15 +49,15 @@ def open_source(
     name : str
         One of `source_names`.
     annotations : path, optional
-        Annotation file; for COCO else ``coco/annotations/person_keypoints_SPLIT.json[.gz]``.
+        Annotation file or folder, else looked for: `BUILT_IN` says where.
     images : path, optional
-        Image folder; for COCO else ``coco/SPLIT`` or ``coco/images/SPLIT``.
+        Image folder, else looked for beside the annotations.
     root : path, optional
         Folder of data sets; else ``./data`` if it exists, else ``$SPM_DATA``.
     split : str, optional
-        Else ``train2017`` for COCO.
+        Part of the data set, else its training part.
     skeleton : Skeleton, optional
-        Else the data set's own.
+        Else the data set's own, for a file of COCO's form the one of its category.
     no_images : bool
         The annotations alone: no image folder is wanted.
     all_images : bool
@@ -58,6 +66,8 @@ def open_source(
         Of a data set that is made and not read: how many images, else 1000, and which, else 0.
     size_hw : (int, int), optional
         Height and width of its images in px, else 256 x 256.
+    cameras : str, optional
+        Pattern of the names of the cameras to take, such as ``00_0?``; else every HD camera.
 
     Returns
     -------
@@ -70,9 +80,7 @@ def open_source(
         Unknown name, files that are not there, annotations that break their format, or what this data set does not
         take.
     """
-    opener = _BUILT_IN.get(name) or _plug_in(name)
-    made = {"rows": rows, "seed": seed, "size_hw": size_hw}
-    return opener(
+    asked = Asked(
         annotations=None if annotations is None else Path(annotations),
         images=None if images is None else Path(images),
         root=None if root is None else Path(root),
@@ -80,60 +88,67 @@ def open_source(
         skeleton=skeleton,
         no_images=no_images,
         all_images=all_images,
-        # Only when they are given: a plug-in need not know them.
-        **{option: value for option, value in made.items() if value is not None},
+        rows=rows,
+        seed=seed,
+        size_hw=size_hw,
+        cameras=cameras,
     )
+    if name in BUILT_IN:
+        return BUILT_IN[name].open(asked)
+    opener, own = _plug_in(name), ("rows", "seed", "size_hw", "cameras")
+    # Some only when they are given: a plug-in need not know them.
+    return opener(**{key: value for key, value in vars(asked).items() if key not in own or value is not None})
 
 
 def source_names() -> tuple[str, ...]:
     """Return every name that `open_source` takes: built-in ones, then plug-ins, found but not loaded."""
-    return (*_BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(_BUILT_IN)))
+    return (*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN)))
 
 
-def _open_coco(
-    *,
-    annotations: Path | None,
-    images: Path | None,
-    root: Path | None,
-    split: str | None,
-    skeleton: Skeleton | None,
-    no_images: bool,
-    all_images: bool,
-    **made: object,
-) -> Source:
-    if made:
-        raise AnnotationError(f"coco is read, not made: it takes no {', '.join(made)}; synthetic does")
-    files = find_coco(annotations, images, root=root, split=split, need_images=not no_images)
-    return CocoSource.read(
-        files.annotations,
-        image_root=files.images,
-        skeleton=skeleton or COCO17,
-        split=files.split,
-        all_images=all_images,
-    )
+def _open_synthetic(asked: Asked) -> Source:
+    takes_no = "synthetic is made, not read"
+    asked.refuse(takes_no, "annotations", "images", "root", "split", "cameras", but="rows and seed choose it")
+    asked.only_joints("synthetic", COCO17)
+    made = {"rows": asked.rows, "seed": asked.seed, "size_hw": asked.size_hw}
+    given: dict[str, Any] = {name: value for name, value in made.items() if value is not None}
+    return SyntheticSource(Synthetic(**given), with_images=not asked.no_images)
 
 
-def _open_synthetic(
-    *,
-    annotations: Path | None,
-    images: Path | None,
-    root: Path | None,
-    split: str | None,
-    skeleton: Skeleton | None,
-    no_images: bool,
-    all_images: bool,  # there are no others
-    **made: Any,
-) -> Source:
-    files = {"annotations": annotations, "images": images, "root": root, "split": split}
-    given = [option for option, value in files.items() if value is not None]
-    if given:
-        raise AnnotationError(f"synthetic is made, not read: it takes no {', '.join(given)}; rows and seed choose it")
-    if skeleton not in (None, COCO17):
-        raise AnnotationError(f"synthetic people have the joints of {COCO17.name}, not of {skeleton.name}")
-    return SyntheticSource(Synthetic(**made), with_images=not no_images)
+def _open_mix(asked: Asked) -> Source:
+    from spmdata.sources.mix_file import open_mix  # which opens sources by this module
+
+    return open_mix(asked)
 
 
-_BUILT_IN: dict[str, Callable[..., Source]] = {"coco": _open_coco, "synthetic": _open_synthetic}
+class BuiltIn(NamedTuple):
+    """What opens a source, what it is, and what it looks for below the root."""
+
+    open: Callable[[Asked], Source]
+    what: str
+    looks_for: str
+
+
+BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
+    {
+        "coco": BuiltIn(
+            open_coco,
+            "COCO keypoints, and any file of that form with joints of its own",
+            "coco/annotations/person_keypoints_SPLIT.json[.gz] (--split train2017); images in coco/SPLIT or "
+            "coco/images/SPLIT",
+        ),
+        "crowdpose": BuiltIn(
+            open_crowdpose,
+            "CrowdPose, 14 joints",
+            "crowdpose/crowdpose_SPLIT.json[.gz] (--split train), also in crowdpose/annotations and crowdpose/json; "
+            "images in crowdpose/images",
+        ),
+        "mpii": BuiltIn(open_mpii, "MPII Human Pose, 16 joints", MPII_FILES),
+        "panoptic": BuiltIn(open_panoptic, "CMU Panoptic, 19 joints in 3D, HD cameras", PANOPTIC_FILES),
+        "mupots": BuiltIn(open_mupots, "MuPoTS-3D, 17 joints in 3D", MUPOTS_FILES),
+        "synthetic": BuiltIn(_open_synthetic, "drawn people, 17 joints", "nothing: --rows and --seed choose them"),
+        "mix": BuiltIn(_open_mix, "several sources in one store", "what its file names: spm prepare mix FILE.toml"),
+    }
+)
 
 
 def _plug_in(name: str) -> Callable[..., Source]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.geometry import Camera
+from spmdata.camera import Camera
 from spmdata.people import People
 from spmdata.sources.synthetic_backdrop import draw_backdrop, draw_clutter, draw_obstacle
 from spmdata.sources.synthetic_body import Body

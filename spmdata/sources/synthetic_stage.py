@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.geometry import Camera
+from spmdata.camera import Camera
 from spmdata.sources.synthetic_body import Body, Figure, draw_body, pose_body, turns
 from spmdata.sources.synthetic_config import Synthetic
 from spmdata.sources.synthetic_look import Look, draw_look

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -170,7 +170,7 @@ class StoreSpec:
                 "complete": complete,
                 "fingerprint": self.fingerprint(),
                 "layout": self._own(),
-                "source": asdict(self.source),
+                "source": self.source.to_json(),
                 "spec": self.spec.to_json(),
                 "counts": dict(sorted((counts or {}).items())),
                 "skipped": dict(sorted((skipped or {}).items())),

@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spmdata.camera import Camera
 from spmdata.codec import Codec, Targets
 from spmdata.codec.kept import Kept
 from spmdata.errors import ImageError, SpecError, StoreError
-from spmdata.geometry import Camera
 from spmdata.images import load_input
 from spmdata.people import People
 from spmdata.store.reader import Store
@@ -161,9 +161,7 @@ class RowReader:
         """Return the cameras of the inputs, which the store has in ``row/camera``; zeros stand for none."""
         if self.store.spec.dims == 2:
             return None
-        numbers = self.store.read("row/camera", rows)
-        eye, zero = np.eye(3), np.zeros(3)
-        return [Camera(own[:9].reshape(3, 3), own[9:], eye, zero) if own.any() else None for own in numbers]
+        return [Camera.of_intrinsics(own) for own in self.store.read("row/camera", rows)]
 
 
 def _read_only(part: NDArray[Any]) -> NDArray[Any]:

@@ -54,7 +54,8 @@ class RowStream:
     rank, ranks : int
         Which share of each batch to yield: rank 0 the first rows, and so on.
     weights : (N,) float, optional
-        How often an epoch has each row of the store (see `RowOrder`); those of skipped rows are passed over.
+        How often an epoch has each row of the store (see `RowOrder`); those of skipped rows are passed over. Left out:
+        a mix's own weights, else once.
     once : bool
         One pass over the rows in the store's order, for evaluation: the last batch is short, and a rank's share of it
         may be no row. Seed and weights say nothing then.
@@ -162,9 +163,11 @@ class RowStream:
 def order_of(
     reader: RowReader, *, seed: int = 0, weights: ArrayLike | None = None, once: bool = False
 ) -> RowOrder | RowPass:
-    """Return the order of a reader's rows; ``weights`` (N,) are of all rows of its store."""
+    """Return the order of a reader's rows; ``weights`` (N,) are of all rows of its store, a mix's own when left out."""
     if once:
         return RowPass(reader.rows)
+    if weights is None and (source := reader.store.layout.source).parts:
+        weights = source.row_weights(reader.store.table("row/source"))
     if weights is not None:
         if np.shape(weights) != (len(reader.store),):
             raise SpecError(f"weights must be {(len(reader.store),)}, one a row of the store, got {np.shape(weights)}")

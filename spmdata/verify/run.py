@@ -9,8 +9,8 @@ from os import PathLike
 
 import numpy as np
 
+from spmdata.camera import Camera
 from spmdata.codec import Codec, Targets
-from spmdata.geometry import Camera
 from spmdata.roundtrip.compare import RowComparison, compare_row
 from spmdata.roundtrip.depth_tally import DepthTrip, tally_depth
 from spmdata.roundtrip.tally import tally

@@ -21,17 +21,19 @@ from spmdata.store.reader import open_store
 
 OPTIONS = {
     "demo": "--minutes --out --rows --seed --threads --device --json -q -v",
-    "prepare": "SOURCE --annotations --root --split --skeleton --seed --rows --images --no-images --no-maps --views "
-    "--all-images --preset --spec --hier --input --stride --out --scheduler --workers --strict --force --take-over "
-    "--dry-run --json -q -v",
-    "tune": "SOURCE --annotations --root --split --skeleton --seed --preset --spec --hier --input --stride --sweep "
-    "--rows --threads --out --json -q -v",
+    "prepare": "SOURCE MIX --annotations --root --split --cameras --skeleton --seed --rows --images --no-images "
+    "--no-maps --views --all-images --preset --spec --hier --input --stride --out --scheduler --workers --strict "
+    "--force --take-over --dry-run --json -q -v",
+    "tune": "SOURCE --annotations --root --split --cameras --skeleton --seed --preset --spec --hier --input --stride "
+    "--sweep --rows --threads --out --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --repair --annotations --images --root "
     "--json -q -v",
     "inspect": "STORE ROW --write-spec --json -q -v",
     "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
     "--json -q -v",
     "eval": "CHECKPOINT --store --batch --threads --flip --nms --threshold --device --json -q -v",
+    "skeletons": "--draw --out --json -q -v",
+    "sources": "--json -q -v",
     "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --focal --flip --batch --device --json -q -v",
 }
 

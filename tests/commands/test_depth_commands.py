@@ -17,7 +17,8 @@ from spmdata.store.reader import open_store
 @pytest.fixture(autouse=True)
 def _scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the test's own source known by name."""
-    monkeypatch.setitem(registry._BUILT_IN, "scenes", lambda **options: Scenes(6))
+    scenes = registry.BuiltIn(lambda asked: Scenes(6), "drawn people in 3D", "nothing")
+    monkeypatch.setattr(registry, "BUILT_IN", {**registry.BUILT_IN, "scenes": scenes})
 
 
 def prepared(spm: Run, *options: object) -> Path:

@@ -12,7 +12,7 @@ from spmdata.errors import AnnotationError
 from spmdata.sources import registry
 from spmdata.sources.base import FolderImages
 from spmdata.sources.coco import CocoSource
-from spmdata.sources.registry import open_source, source_names
+from spmdata.sources.registry import BUILT_IN, open_source, source_names
 
 
 @pytest.fixture(autouse=True)
@@ -121,13 +121,14 @@ def test_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "spm_pets-1.dist-info/entry_points.txt").write_text(f"[spm.sources]\n{points}")
     (home / "spm_pets.py").write_text("VALUE = 1\ndef open_pets(**options): return options\n")
     monkeypatch.syspath_prepend(home)
-    assert source_names() == ("coco", "synthetic", "broken", "pets", "value")
+    assert source_names() == (*BUILT_IN, "broken", "pets", "value")
     assert "spm_pets" not in sys.modules
     options: object = open_source("pets", split="any", root="here", no_images=True)
     assert options == {
         **{"annotations": None, "images": None, "root": Path("here"), "split": "any", "skeleton": None},
         **{"no_images": True, "all_images": False},
     }
+    assert open_source("pets", cameras="00", rows=2) == open_source("pets") | {"cameras": "00", "rows": 2}  # type: ignore[operator]
     with pytest.raises(AnnotationError, match=r"source 'broken' \(spm_pets:absent\) does not load: .*absent"):
         open_source("broken")
     with pytest.raises(AnnotationError, match=r"source 'value' \(spm_pets:VALUE\) is no callable: 1"):

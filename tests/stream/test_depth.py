@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from codec_cases import CAMERA
+from spmdata.camera import Camera
 from spmdata.codec import Codec
-from spmdata.geometry import Camera
 from spmdata.padded import pad_people
 from spmdata.people import People, SourceInfo
 from spmdata.spec import TargetSpec

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from depth_cases import LENS, SIZE_HW, Scenes
+from spmdata.camera import Camera
 from spmdata.codec import Codec
 from spmdata.errors import SpecError
-from spmdata.geometry import Camera, letterbox
+from spmdata.geometry import letterbox
 from spmdata.people import People
 from spmdata.prepare.plan import plan_store
 from spmdata.prepare.run import prepare_store
