@@ -134,7 +134,7 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         ("keeps", ", ".join(kept)),
         *([("views", _views_line(layout))] if layout.views > 1 else []),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
-        *(("", f"{what}: {count:,}") for what, count in plan.source.findings),
+        *(("", f"{count:,} {what}") for what, count in plan.source.findings),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.seconds(n, cores()))} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_files_joints_are_drawn(spm: Run, tmp_path: Path) -> None:
     (tmp_path / "cat.json").write_text(json.dumps({"images": [], "annotations": [], "categories": [category]}))
     done = spm("skeletons", "--draw", "cat.json")
     assert done.code == 0
-    assert "the file's skeleton has a circle through paw and nose: every joint hangs from the root" in done.err
+    assert "3 joints of a skeleton that has a circle through paw and nose: each hangs from the root" in done.err
     (tmp_path / "bare.json").write_text(json.dumps({"categories": [{"id": 1}]}))
     assert "names no joints: none of its 1 categories has keypoints" in spm("skeletons", "--draw", "bare.json").err
 
@@ -115,7 +115,7 @@ def test_prepare_mix(spm: Run, tmp_path: Path) -> None:
     done = spm("prepare", "mix", "two.toml", "--no-images", "--input", 64)
     assert done.code == 0, done.err
     assert "source    mix coco train2017 + mpii train (person_keypoints_train2017.json, mpii_human" in done.out
-    assert "\n          mpii train: joints that it has not, unlabelled (nose, left_eye, " in done.out
+    assert "\n          5 joints (mpii train): unlabelled, for it has no nose, left_eye, " in done.out
     assert open_store("mix.zarr").table("row/source").tolist() == [0, 0, 0, 1]
     assert spm("prepare", "mix").err == "AnnotationError: a mix is described by a file: spm prepare mix FILE.toml\n"
     wrong = spm("prepare", "coco", "two.toml")
