@@ -118,6 +118,7 @@ def command(
 
 
 def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
+    from spmcli.found import counted
     from spmdata.prepare.run import cores
 
     layout, estimate = plan.layout, plan.estimate
@@ -134,7 +135,7 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         ("keeps", ", ".join(kept)),
         *([("views", _views_line(layout))] if layout.views > 1 else []),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
-        *(("", f"{count:,} {what}") for what, count in plan.source.findings),
+        *(("", line) for line in counted(plan.source.findings)),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.seconds(n, cores()))} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip

@@ -92,7 +92,7 @@ def _find(settings: Settings, text: str) -> Skeleton:
 
         skeleton, said = read_coco_skeleton(Path(text))
         for what, n in said:
-            note(settings, f"{n} {what}")
+            note(settings, f"{n}  {what}")
         return skeleton
     if text.endswith(".toml"):
         return read_skeleton(text)
