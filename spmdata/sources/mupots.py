@@ -138,11 +138,17 @@ def _read_sequence(folder: Path, image_root: Path | None, findings: Counter[str]
     ] += joints.px[..., 0].size
     size_hw = (0, 0)
     if image_root is not None:
-        size_hw = next(filter(all, map(header_size, sorted((image_root / folder.name).glob("img_*.jpg")))), (0, 0))
+        files = sorted((image_root / folder.name).glob("img_*.jpg"))
+        if not files:
+            raise AnnotationError(
+                f"no image of {folder.name}: looked for {image_root / folder.name / 'img_*.jpg'}; give --images, the "
+                "folder of the sequences, --split or --no-images"
+            )
+        size_hw = next(filter(all, map(header_size, files)), (0, 0))
     if not all(size_hw):
         size_hw = min(SIZES_HW, key=lambda hw: float(abs(hw[1] - 2 * K[0, 2]) + abs(hw[0] - 2 * K[1, 2])))
-        said = f"{size_hw[0]} x {size_hw[1]} px by its principal point"
-        findings[f"image sizes of {folder.name} that no file tells: set to {said}"] += len(people)
+        said = f"{size_hw[0]} x {size_hw[1]} px, by the principal point"
+        findings[f"image sizes that no file tells: set to {said}"] += len(people)
     return _Sequence(folder.name, len(people), joints, camera, size_hw, sha256)
 
 

@@ -129,6 +129,8 @@ def test_sequences_in_their_order_and_by_split(tmp_path: Path) -> None:
 
 def test_sizes_come_from_the_images(tmp_path: Path) -> None:
     folder = write(tmp_path, [[annotation(np.random.default_rng(4))]])
+    with pytest.raises(AnnotationError, match=r"no image of TS1: looked for \S+/TS1/img_\*.jpg; give --images"):
+        open_source("mupots", root=tmp_path)
     Image.new("RGB", (640, 480)).save(folder / "img_000000.jpg")
     source = open_source("mupots", root=tmp_path)
     assert source[0].size_hw == (480, 640)
