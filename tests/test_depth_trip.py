@@ -185,8 +185,9 @@ def test_panoptic_people_come_back_to_where_they_stood(spm_data: Path, tmp_path:
     for row in range(len(store)):
         people, affine = store.people(row), store.affine(row)
         camera = Camera.of_intrinsics(store.read("row/camera", [row])[0])
-        maps = Targets(*(store.read(name, [row])[0] for name in Targets._fields))
-        found, cells = codec.decode_with_cells(Targets(*(one[None] for one in maps)), [camera])[0]
+        assert camera is not None
+        maps = Targets(*(store.read(name, [row]) for name in Targets._fields))
+        found, cells = codec.decode_with_cells(maps, [camera])[0]
         reads = codec.reads(people, slack_of(codec, people))
         clear = people.labelled & ~reads.path & ~reads.mixed[:, -1:] & reads.drawn[:, None]
         meta = json.loads(store.read("row/meta", [row])[0])

@@ -66,7 +66,7 @@ def find_coco(
 
     Annotations are ``coco/annotations/person_keypoints_SPLIT.json[.gz]`` below the root. Images are ``SPLIT``
     or ``images/SPLIT`` beside the folder of the annotations or beside the annotations themselves; for a split
-    such as ``train2017_mini`` also in ``train2017``.
+    such as ``train2017_mini`` also in ``train2017``; of a file whose name says no split ``images`` there.
 
     Parameters
     ----------
@@ -186,8 +186,9 @@ def find_folder(given: Path | None, places: Sequence[Path]) -> Path:
     for path in places:
         if path.is_dir():
             return path
-    where = f"looked for {_listed(places)}; " if places else ""
-    raise AnnotationError(f"no image folder for these annotations: {where}give --images DIR or --no-images")
+    raise AnnotationError(
+        f"no image folder for these annotations: looked for {_listed(places)}; give --images DIR or --no-images"
+    )
 
 
 def _find_annotations(folder: Path, split: str) -> Path:
@@ -205,8 +206,10 @@ def _find_annotations(folder: Path, split: str) -> Path:
 
 
 def _image_places(beside: Path, split: str) -> list[Path]:
+    if not split:
+        return [beside / "images", beside.parent / "images"]
     parts = split.split("_")
-    names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)] if split else []
+    names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)]
     folders = (beside.parent, beside.parent / "images", beside, beside / "images")
     return [folder / name for name in names for folder in folders]
 
