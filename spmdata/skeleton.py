@@ -61,7 +61,7 @@ class Skeleton:
         self._check_flip()
         for joint, sigma in zip(self.joints, self.sigmas, strict=True):
             if not 0 < sigma < 10:
-                raise SpecError(f"skeleton {self.name}: sigma of {joint} must be above 0, got {sigma}")
+                raise SpecError(f"skeleton {self.name}: sigma of {joint} must be above 0 and below 10, got {sigma}")
         if not self.torso or any(not 0 <= j < k for j in self.torso):
             raise SpecError(f"skeleton {self.name}: torso must name at least one joint of 0..{k - 1}, got {self.torso}")
 
@@ -85,10 +85,11 @@ class Skeleton:
             parent = self.parents[j]
             mirrored = ROOT if parent == ROOT else self.flip[parent]
             if self.parents[other] != mirrored:
-                raise SpecError(
-                    f"skeleton {self.name}: {self.joints[j]} and {self.joints[other]} are a mirror pair, "
-                    "but their parents are not; correct parents or flip"
-                )
+                one, two = self.joints[j], self.joints[other]
+                said = f"{one} and {two} are a mirror pair, but their parents are not"
+                if one == two:
+                    said = f"{one} is its own mirror, but its parent {self.joints[parent]} is not"
+                raise SpecError(f"skeleton {self.name}: {said}; correct parents or flip")
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Skeleton:

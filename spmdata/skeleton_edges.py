@@ -12,12 +12,14 @@ from spmdata.skeleton import ROOT, Skeleton
 from spmdata.skeleton_names import mirror_of, sigma_of, words
 from spmdata.skeletons import SKELETONS
 
+#: What had to be decided of how many joints, in words that go on after the number.
+Decided = tuple[tuple[str, int], ...]
 #: OKS constant of a joint whose name tells none: COCO's shoulder.
 SIGMA = 0.079
 
 
-def skeleton_of(name: str, joints: Sequence[str], edges: Sequence[Sequence[int]]) -> tuple[Skeleton, tuple[str, ...]]:
-    """Return the skeleton of joints and lines, and what had to be decided, in words.
+def skeleton_of(name: str, joints: Sequence[str], edges: Sequence[Sequence[int]]) -> tuple[Skeleton, Decided]:
+    """Return the skeleton of joints and lines, and what had to be decided.
 
     A built-in skeleton with the same joints is taken as it is. Else each connected part of the lines must be a tree:
     it hangs from the root by its middle joint, or by the two middle ones. Lines that make a circle, lead out of the
@@ -36,27 +38,29 @@ def skeleton_of(name: str, joints: Sequence[str], edges: Sequence[Sequence[int]]
     for known in SKELETONS.values():
         if plain == [words(joint) for joint in known.joints]:
             return known, ()
-    flip, said = mirror_of(joints), []
+    flip = mirror_of(joints)
+    decided: list[tuple[str, int]] = []
     parents: tuple[int, ...] = (ROOT,) * len(joints)
     if fault := _fault(edges, joints):
-        said.append(f"the file's skeleton {fault}: every joint hangs from the root; --skeleton FILE.toml gives a tree")
+        decided.append((_star(fault), len(joints)))
     else:
         found = _middle_trees(edges, len(joints))
         if all(found[flip[j]] == (p if p == ROOT else flip[p]) for j, p in enumerate(found)):
             parents = found
         else:
-            said.append(
-                "the file's skeleton is not the same left and right: every joint hangs from the root; "
-                "--skeleton FILE.toml gives a tree"
-            )
+            decided.append((_star("is not the same left and right"), len(joints)))
     sigmas = [sigma_of(joint) for joint in joints]
     if unknown := sigmas.count(None):
-        said.append(
-            f"sigmas of {unknown} joints that no name tells, set to {SIGMA}; --skeleton FILE.toml gives better ones"
+        decided.append(
+            (f"joints whose sigma no name tells: set to {SIGMA}; --skeleton FILE.toml gives better ones", unknown)
         )
     torso = tuple(j for j, parent in enumerate(parents) if parent == ROOT)
     filled = tuple(SIGMA if sigma is None else sigma for sigma in sigmas)
-    return Skeleton(name, tuple(joints), parents, flip, filled, torso), tuple(said)
+    return Skeleton(name, tuple(joints), parents, flip, filled, torso), tuple(decided)
+
+
+def _star(fault: str) -> str:
+    return f"joints of a skeleton that {fault}: each hangs from the root; --skeleton FILE.toml gives a tree"
 
 
 def _fault(edges: Sequence[Sequence[int]], joints: Sequence[str]) -> str:

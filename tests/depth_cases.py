@@ -1,12 +1,9 @@
-"""People in front of cameras: a small source that is drawn, and real frames of CMU Panoptic, read independently."""
+"""People in front of cameras: a small source that is drawn."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spmdata.camera import Camera
-from spmdata.geometry import Affine
 from spmdata.people import People, Sample, SourceInfo
 from spmdata.skeleton import Skeleton
 from spmdata.skeletons import COCO17
@@ -108,40 +104,3 @@ class Scenes:
         if index == 2:
             return Sample(index, f"{index}.png", SIZE_HW, replace(people, has_depth=np.zeros(2, bool)))
         return Sample(index, f"{index}.png", SIZE_HW, people, LENS)
-
-
-#: coco19 of CMU Panoptic: neck, nose, middle of the hips, left arm and leg, right arm and leg, left and right eye, ear.
-PANOPTIC = Skeleton(
-    name="panoptic",
-    joints=(
-        *("neck", "nose", "hips", "lshoulder", "lelbow", "lwrist", "lhip", "lknee", "lankle"),
-        *("rshoulder", "relbow", "rwrist", "rhip", "rknee", "rankle", "leye", "lear", "reye", "rear"),
-    ),
-    parents=(-1, 0, -1, 0, 3, 4, 2, 6, 7, 0, 9, 10, 2, 12, 13, 1, 15, 1, 17),
-    flip=(0, 1, 2, 9, 10, 11, 12, 13, 14, 3, 4, 5, 6, 7, 8, 17, 18, 15, 16),
-    sigmas=(0.079,) * 19,
-    torso=(0, 2),
-)
-
-
-def panoptic_views(spm_data: Path, cameras: int = 31) -> Iterator[tuple[str, NDArray[np.float64], Camera, People]]:
-    """Yield name, points (P, 19, 3) cm in the camera's frame, camera and people of each frame and HD camera."""
-    for folder in sorted((spm_data / "panoptic").iterdir()):
-        calibration = json.loads((folder / f"calibration_{folder.name}.json").read_text())
-        hd = [c for c in calibration["cameras"] if c["type"] == "hd"][:cameras]
-        for file in sorted(folder.glob("hdPose3d_stage1_coco19/*.json")):
-            bodies = json.loads(file.read_text())["bodies"]
-            world = np.array([body["joints19"] for body in bodies]).reshape(-1, 19, 4)
-            for view in hd:
-                R, t = np.array(view["R"]), np.array(view["t"]).reshape(3)
-                camera = Camera(np.array(view["K"]), np.array(view["distCoef"]), R, t)
-                points = world[..., :3] @ R.T + t
-                px = camera.project(points)
-                seen = np.isfinite(px).all(-1) & (world[..., 3] > 0.1)
-                joints = np.where(seen[..., None], np.concatenate([px, points[..., 2:]], -1), 0)
-                yield f"{folder.name} {file.stem} {view['name']}", points, camera, People.of(joints, 2 * seen)
-
-
-def moved(people: People, camera: Camera, affine: Affine) -> tuple[People, Camera]:
-    """Return both after the image was moved."""
-    return people.transform(affine), camera.transform(affine)

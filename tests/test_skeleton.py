@@ -62,6 +62,7 @@ def test_skeletons_survive_json_and_pickle() -> None:
         ({"parents": (-1, 0)}, "parents has 2 entries for 3 joints"),
         ({"flip": (0, 2, 2)}, "flip of left_a is not a mirror pair"),
         ({"parents": (-1, 0, 1)}, "mirror pair, but their parents are not"),
+        ({"parents": (1, -1, -1)}, "is its own mirror, but its parent left_a is not"),
         ({"joints": ("top", "left_a", "top")}, "'top' stands twice"),
         ({"sigmas": (0.1, 0.0, 0.1)}, "sigma of left_a must be above 0"),
         ({"torso": ()}, "torso must name at least one joint"),

@@ -182,24 +182,24 @@ def test_lines_that_are_a_tree_give_the_tree(joints: str, edges: list[list[int]]
     ],
 )
 def test_lines_that_are_no_tree_make_a_star_and_it_is_said(edges: list[list[int]], fault: str) -> None:
-    skeleton, (said,) = skeleton_of("own", ["nose", "head", "neck"], edges)
-    assert skeleton.parents == (-1, -1, -1)
-    assert said.endswith("every joint hangs from the root; --skeleton FILE.toml gives a tree")
+    skeleton, ((said, n),) = skeleton_of("own", ["nose", "head", "neck"], edges)
+    assert (skeleton.parents, n) == ((-1, -1, -1), 3)
+    assert said.endswith("each hangs from the root; --skeleton FILE.toml gives a tree")
     with pytest.raises(AssertionError, match=fault):
         raise AssertionError(said)
 
 
 def test_lines_that_differ_left_and_right_make_a_star() -> None:
-    skeleton, (said,) = skeleton_of(
+    skeleton, ((said, _),) = skeleton_of(
         "own", ["neck", "left_hip", "right_hip", "left_knee", "right_knee"], [[1, 2], [2, 4]]
     )
     assert (set(skeleton.parents), "not the same left and right" in said) == ({-1}, True)
 
 
 def test_sigmas_that_no_name_tells_are_said() -> None:
-    skeleton, (said,) = skeleton_of("cat", ["nose", "tail", "paw"], [[1, 2], [2, 3]])
+    skeleton, ((said, n),) = skeleton_of("cat", ["nose", "tail", "paw"], [[1, 2], [2, 3]])
     assert skeleton.sigmas == (0.026, SIGMA, SIGMA)
-    assert said.startswith("sigmas of 2 joints that no name tells, set to 0.079")
+    assert (said.startswith("joints whose sigma no name tells: set to 0.079"), n) == (True, 2)
 
 
 @settings(max_examples=60, deadline=None)

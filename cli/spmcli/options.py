@@ -133,6 +133,18 @@ def chooses_conventions(function: F) -> F:
     return function
 
 
+#: Add the argument of a mix's file.
+mixing = click.argument("mix", metavar="[FILE.toml]", type=PATH, required=False)
+
+
+def take_mix(source: str, mix: Path | None, where: dict[str, Any]) -> None:
+    """Put the file of a mix among the keywords of `open_source`; UsageError for another source."""
+    if mix is not None:
+        if source != "mix":
+            raise click.UsageError(f"only mix takes a file after its name; for {source} it is --annotations {mix}")
+        where["annotations"] = mix
+
+
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:
     """Take some options out of a command's and return those that were given."""
     taken = {name: options.pop(name) for name in names}

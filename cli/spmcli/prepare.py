@@ -14,8 +14,10 @@ from spmcli.options import (
     Settings,
     chooses_conventions,
     given,
+    mixing,
     open_with_spec,
     reads_annotations,
+    take_mix,
     talking,
 )
 from spmcli.output import bytes_text, note, print_json, print_pairs, progress, seconds_text
@@ -32,7 +34,7 @@ SAID = ("hierarchical", "input_hw", "stride")
 
 @click.command("prepare")
 @click.argument("source")
-@click.argument("mix", metavar="[FILE.toml]", type=PATH, required=False)
+@mixing
 @reads_annotations
 @click.option("--rows", type=click.IntRange(1), help="synthetic: images to draw.  [default: 1000]")
 @click.option("--images", type=PATH, help="Folder of the images.  [default: looked for below --root]")
@@ -85,10 +87,7 @@ def command(
 
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed", "cameras")
-    if mix is not None:
-        if source != "mix":
-            raise click.UsageError(f"only mix takes a file after its name; for {source} it is --annotations {mix}")
-        where["annotations"] = mix
+    take_mix(source, mix, where)
     opened, spec = open_with_spec(source, file, changes, no_images=no_images, **where)
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images, maps=not no_maps,
                       views=views, view_ranges=read_views(file) if file else None)  # fmt: skip
@@ -118,6 +117,7 @@ def command(
 
 
 def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
+    from spmcli.found import counted
     from spmdata.prepare.run import cores
 
     layout, estimate = plan.layout, plan.estimate
@@ -127,17 +127,22 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
     kept = ["images"] * layout.images + ["maps"] * layout.maps + ["people"]
     return [
         ("store", plan.path),
-        ("source", " ".join(filter(None, (info.name, info.split, info.annotations and f"({info.annotations})")))),
+        ("source", _named(info.name, info.split, info.annotations and f"({info.annotations})")),
         ("targets", f"{spec.skeleton.name}, {tree}, input {_size(spec.input_hw)} px, stride {spec.stride}, "
                     f"maps {_size(spec.map_hw)} cells"),
         *([("conventions", ", ".join(unusual))] if unusual else []),
         ("keeps", ", ".join(kept)),
         *([("views", _views_line(layout))] if layout.views > 1 else []),
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
-        *(("", f"{what}: {count:,}") for what, count in plan.source.findings),
+        *(("", f"{part.rows:,} of {_named(part.name, part.split)}, weight {part.weight:g}") for part in info.parts),
+        *(("", line) for line in counted(plan.source.findings)),
         ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.seconds(n, cores()))} and "
                      f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
     ]  # fmt: skip
+
+
+def _named(*words: str) -> str:
+    return " ".join(filter(None, words))
 
 
 def _views_line(layout: StoreSpec) -> str:

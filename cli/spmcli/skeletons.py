@@ -91,8 +91,8 @@ def _find(settings: Settings, text: str) -> Skeleton:
         from spmdata.sources.coco_category import read_coco_skeleton
 
         skeleton, said = read_coco_skeleton(Path(text))
-        for line in said:
-            note(settings, line)
+        for what, n in said:
+            note(settings, f"{n}  {what}")
         return skeleton
     if text.endswith(".toml"):
         return read_skeleton(text)

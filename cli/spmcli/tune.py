@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from spmcli.options import (
     SizeType,
     chooses_conventions,
     given,
+    mixing,
     open_with_spec,
     reads_annotations,
+    take_mix,
     talking,
 )
 from spmcli.output import print_json, print_pairs, print_table, progress, seconds_text
@@ -64,8 +67,16 @@ class SweepType(click.ParamType["Axis"]):
             self.fail(f"{name} takes {wanted}, got {text!r}")
 
 
+def _next(source: str, mix: Path | None, where: Mapping[str, Any], out: Path) -> str:
+    """Return the command that prepares the same annotations by the pick."""
+    names = () if mix else ("annotations", "root", "split", "cameras")
+    options = [word for name in names if name in where for word in (f"--{name}", where[name])]
+    return shlex.join(map(str, ("spm", "prepare", source, *([mix] if mix else options), "--spec", out)))
+
+
 @click.command("tune")
 @click.argument("source")
+@mixing
 @reads_annotations
 @chooses_conventions
 @click.option(
@@ -85,6 +96,7 @@ def command(
     settings: Settings,
     /,
     source: str,
+    mix: Path | None,
     file: Path | None,
     sweeps: tuple[Axis, ...],
     rows: int,
@@ -106,6 +118,7 @@ def command(
     start = time.perf_counter()
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "root", "split", "skeleton", "seed", "cameras")
+    take_mix(source, mix, where)
     drawn = {"rows": rows} if source == "synthetic" else {}
     opened, spec = open_with_spec(source, file, changes, no_images=True, **where, **drawn)
     axes = _axes(sweeps, kept={"input_hw", "stride"} & set(changes))
@@ -116,7 +129,7 @@ def command(
         print_json({**tuning.to_json(), "out": str(out)})
         return
     _print(opened, tuning, seconds_text(time.perf_counter() - start), every=settings.verbose > 0)
-    print_pairs([("written", out), ("next", f"spm prepare {source} --spec {out}")])
+    print_pairs([("written", out), ("next", _next(source, mix, where, out))])
 
 
 def _axes(sweeps: Sequence[Axis], kept: set[str]) -> list[Axis]:

@@ -36,11 +36,11 @@ DONE = {
     CROWDS: "ignored in their box, never background",
     JOINTLESS: "ignored in their box, never background",
     OUTSIDE: "kept, the vector still points at them",
-    ALL_OUTSIDE: "kept in people, left out of the maps",
+    ALL_OUTSIDE: "kept, left out of the maps where their root is off them",
     NO_AREA: "kept, their OKS is 0",
     SWAPPED: "kept as annotated",
-    SAME_ID: "kept, places tell them apart",
-    SAME_IMAGE: "kept, rows tell them apart",
+    SAME_ID: "kept, each a person of its row",
+    SAME_IMAGE: "kept, each a row of its own",
     MISSING: "rows skipped, exit code 1",
 }
 

@@ -61,7 +61,8 @@ class Source(Protocol):
     travels : bool
         The source is small: workers get it whole and make their samples themselves, instead of being sent them.
     findings : tuple of (str, int)
-        What was passed over or mended while parsing and how often, in words for a person.
+        What was passed over or mended while parsing and how often, in words that go on after the number: ``areas
+        missing or zero: set to 0.53 * w * h of the box``.
     """
 
     @property

@@ -10,7 +10,7 @@ import msgspec
 
 from spmdata.errors import AnnotationError
 from spmdata.skeleton import Skeleton
-from spmdata.skeleton_edges import skeleton_of
+from spmdata.skeleton_edges import Decided, skeleton_of
 from spmdata.skeletons import COCO17
 from spmdata.sources.records import decode_file, decode_record, read_text
 
@@ -45,7 +45,7 @@ def read_categories(records: list[msgspec.Raw]) -> list[Category]:
     return [decode_record(_CATEGORY, raw, f"categories[{i}]") for i, raw in enumerate(records)]
 
 
-def own_skeleton(categories: list[Category], path: Path) -> tuple[Skeleton, tuple[str, ...]]:
+def own_skeleton(categories: list[Category], path: Path) -> tuple[Skeleton, Decided]:
     """Return the joints of the first category that has some, "person" before others, and what had to be decided."""
     posed = sorted((c for c in categories if c.keypoints), key=lambda c: c.name.lower() != "person")
     if not posed:
@@ -85,7 +85,7 @@ def hint(n_joints: float) -> str:
     return f"; is this {whose}? try --skeleton {skeleton}" if whose else ""
 
 
-def read_coco_skeleton(path: Path) -> tuple[Skeleton, tuple[str, ...]]:
+def read_coco_skeleton(path: Path) -> tuple[Skeleton, Decided]:
     """Return the joints that a file's category names, and what had to be decided to make them a skeleton."""
     categories = read_categories(decode_file(_FILE, read_text(path)[0], path).categories)
     if not any(c.keypoints for c in categories):

@@ -142,7 +142,7 @@ def _parse(
     categories = read_categories(file.categories or [])
     if skeleton is None:
         skeleton, said = own_skeleton(categories, path)
-        findings.update(dict.fromkeys(said, 1))
+        findings.update(dict(said))
     chosen = person_categories(categories, skeleton)
     return images, _read_columns(file.annotations, images, chosen, skeleton, findings), skeleton
 
@@ -183,10 +183,10 @@ def _read_columns(
         if (first := seen.setdefault(one.id, i)) != i:
             raise AnnotationError(f"annotations[{i}]: id {one.id} is that of annotations[{first}] too")
         if categories is not None and one.category_id not in categories:
-            findings["annotations of other categories, passed over"] += 1
+            findings["annotations of other categories: passed over"] += 1
             continue
         if one.image_id not in row_of:
-            findings["annotations of images that the file does not list, passed over"] += 1
+            findings["annotations of images that the file does not list: passed over"] += 1
             continue
         where, numbers = f"annotations[{i}] (image {one.image_id})", [0.0] * width
         if one.keypoints is not _NO_KEYPOINTS:
@@ -228,8 +228,8 @@ def _people(columns: _Columns, images: ImageTable, skeleton: Skeleton, findings:
     box = np.where(boxless[:, None], people.bbox_xywh, columns.bbox_xywh)
     sizeless = columns.area == 0
     area = np.where(sizeless, 0.53 * box[:, 2] * box[:, 3], columns.area)
-    findings["boxes missing or empty, set round the labelled joints"] += int(boxless.sum())
-    findings["areas missing or zero, set to 0.53 * w * h of the box"] += int(sizeless.sum())
+    findings["boxes missing or empty: set round the labelled joints"] += int(boxless.sum())
+    findings["areas missing or zero: set to 0.53 * w * h of the box"] += int(sizeless.sum())
     return replace(
         people,
         area=area.astype(np.float32),

@@ -57,7 +57,7 @@ def fill_sizes(
         x, y = np.ceil(reach_px[i] + 1).astype(int).tolist()
         fitting = [(h, w) for h, w in usual_hw if y <= h and x <= w]
         sizes[i] = fitting[0] if fitting else (max(y, usual_hw[0][0]), max(x, usual_hw[0][1]))
-    findings["image sizes that no file tells, set to the smallest usual one that holds the joints"] += len(guessed)
+    findings["image sizes that no file tells: set to the smallest usual one that holds the joints"] += len(guessed)
     return sizes
 
 

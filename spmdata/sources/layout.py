@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def find_coco(
 
     Annotations are ``coco/annotations/person_keypoints_SPLIT.json[.gz]`` below the root. Images are ``SPLIT``
     or ``images/SPLIT`` beside the folder of the annotations or beside the annotations themselves; for a split
-    such as ``train2017_mini`` also in ``train2017``.
+    such as ``train2017_mini`` also in ``train2017``; of a file whose name says no split ``images`` there.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def find_coco(
         wanted = f"coco/annotations/person_keypoints_{split}.json[.gz]"
         annotations = _find_annotations(data_root(root, wanted) / "coco" / "annotations", split)
     elif not annotations.is_file():
-        raise AnnotationError(f"the annotation file {annotations} does not exist")
+        raise _not_there(annotations)
     elif split is None:
         named = _COCO_NAME.fullmatch(annotations.name)
         split = named[1] if named else ""
@@ -104,19 +105,23 @@ def find_coco(
     return CocoFiles(annotations, find_folder(images, _image_places(annotations.parent, split)), split)
 
 
-def find_annotations(given: Path | None, root: Path | None, places: Sequence[str], what: str) -> Path:
+def find_annotations(
+    given: Path | None, root: Path | None, places: Sequence[str], what: str, *, folder: bool = False
+) -> Path:
     """Return the annotations given, else the first of some places below the root that is there.
 
     Parameters
     ----------
     given : pathlib.Path or None
-        A file or folder, taken as it is.
+        Taken as it is.
     root : pathlib.Path or None
         See `data_root`.
     places : sequence of str
         Where files usually lie below the root.
     what : str
         Such as ``CrowdPose annotations of split val``, for the message.
+    folder : bool
+        A folder will do as well as a file.
 
     Raises
     ------
@@ -124,14 +129,52 @@ def find_annotations(given: Path | None, root: Path | None, places: Sequence[str
         Nothing is there; the message lists every place that was looked at.
     """
     if given is not None:
-        if not given.exists():
-            raise AnnotationError(f"the annotation file {given} does not exist")
+        if not given.is_file() and not (folder and given.is_dir()):
+            raise _not_there(given)
         return given
     tried = [data_root(root, places[0]) / place for place in places]
     for path in tried:
         if path.exists():
             return path
     raise AnnotationError(f"no {what}: looked for {_listed(tried)}; give --annotations, --root or --split")
+
+
+def find_sequences(given: Path | None, root: Path, split: str | None, mark: str, what: str) -> list[Path]:
+    """Return the folders of some recordings, by name.
+
+    Parameters
+    ----------
+    given : pathlib.Path or None
+        The folder of one, a file in it, or the folder of many; else ``root`` is that of many.
+    root : pathlib.Path
+        Folder of many.
+    split : str or None
+        Patterns of names among many, separated by commas; each must fit one. None for all.
+    mark : str
+        Pattern of the file that makes a folder a recording.
+    what : str
+        Such as ``sequence of MuPoTS-3D``, for the message.
+
+    Raises
+    ------
+    AnnotationError
+        There is none, or none that a pattern fits.
+    """
+    many = given or root
+    if many.is_file():
+        return [many.parent]
+    if any(many.glob(mark)):
+        return [many]
+    there = sorted({path.parent for path in many.glob(f"*/{mark}")})
+    wanted = [part.strip() for part in (split or "*").split(",")]
+    for pattern in wanted:
+        if not any(fnmatchcase(path.name, pattern) for path in there):
+            names = ", ".join(path.name for path in there) or "none"
+            raise AnnotationError(
+                f"no {what}{f' by the name {pattern}' if split else ''} (there are {names}): looked for "
+                f"{many / '*' / mark}; give --annotations, --root or --split"
+            )
+    return [path for path in there if any(fnmatchcase(path.name, pattern) for pattern in wanted)]
 
 
 def find_folder(given: Path | None, places: Sequence[Path]) -> Path:
@@ -143,8 +186,9 @@ def find_folder(given: Path | None, places: Sequence[Path]) -> Path:
     for path in places:
         if path.is_dir():
             return path
-    where = f"looked for {_listed(places)}; " if places else ""
-    raise AnnotationError(f"no image folder for these annotations: {where}give --images DIR or --no-images")
+    raise AnnotationError(
+        f"no image folder for these annotations: looked for {_listed(places)}; give --images DIR or --no-images"
+    )
 
 
 def _find_annotations(folder: Path, split: str) -> Path:
@@ -162,10 +206,17 @@ def _find_annotations(folder: Path, split: str) -> Path:
 
 
 def _image_places(beside: Path, split: str) -> list[Path]:
+    if not split:
+        return [beside / "images", beside.parent / "images"]
     parts = split.split("_")
-    names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)] if split else []
+    names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)]
     folders = (beside.parent, beside.parent / "images", beside, beside / "images")
     return [folder / name for name in names for folder in folders]
+
+
+def _not_there(path: Path) -> AnnotationError:
+    what = "is a folder; name the file in it" if path.is_dir() else "does not exist"
+    return AnnotationError(f"the annotation file {path} {what}")
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -120,9 +120,10 @@ class MixSource:
     def __init__(self, skeleton: Skeleton, parts: Sequence[Part]) -> None:
         if not 1 <= len(parts) <= MOST_PARTS:
             raise AnnotationError(f"a mix has 1 to {MOST_PARTS} sources, got {len(parts)}")
-        for part in parts:
+        for i, part in enumerate(parts):
             if not 0 < part.weight <= 1000:
-                raise AnnotationError(f"the weight of {part.source.info.name} must be in (0, 1000], got {part.weight}")
+                where = f"sources[{i}] ({part.source.info.name})"
+                raise AnnotationError(f"{where}: weight must be above 0 and at most 1000, got {part.weight}")
         self.skeleton, self._parts = skeleton, tuple(parts)
         self._first = np.cumsum([0, *(len(part.source) for part in parts)])
         self._dims = max(part.source[0].people.joints.shape[-1] for part in parts)
@@ -166,9 +167,9 @@ class MixSource:
         found: list[tuple[str, int]] = []
         for part in self._parts:
             name = " ".join(filter(None, (part.source.info.name, part.source.info.split)))
-            found += [(f"{name}: {what}", n) for what, n in part.source.findings]
+            found += [(what.replace(":", f" ({name}):", 1), n) for what, n in part.source.findings]
             if lacking := [self.skeleton.joints[j] for j, o in enumerate(part.joint_of) if o == ABSENT]:
-                found.append((f"{name}: joints that it has not, unlabelled ({', '.join(lacking)})", len(lacking)))
+                found.append((f"joints ({name}): unlabelled, for it has no {', '.join(lacking)}", len(lacking)))
         return tuple(found)
 
     def __len__(self) -> int:

@@ -72,7 +72,9 @@ def _mix(said: Mapping[str, Any], folder: Path, asked: Asked) -> MixSource:
 def _open(table: Mapping[str, Any], where: str, folder: Path, asked: Asked) -> Any:
     _check_keys(table, SOURCE_KEYS, where)
     name = table.get("source")
-    if not isinstance(name, str) or name == "mix":
+    if name == "mix":
+        raise AnnotationError(f"{where}: a mix in a mix is not read; name its sources here")
+    if not isinstance(name, str):
         raise AnnotationError(f'{where} needs source = "coco" or another name of spm sources, got {name!r}')
     given: dict[str, Any] = {}
     for keys, kind, what in ((_PATHS, str, "a path"), (_TEXTS, str, "text"), (_NUMBERS, int, "a whole number")):
@@ -86,7 +88,10 @@ def _open(table: Mapping[str, Any], where: str, folder: Path, asked: Asked) -> A
         given["skeleton"] = _skeleton(table["skeleton"], folder)
     if name != "synthetic":
         given.setdefault("root", asked.root)
-    return open_source(name, no_images=asked.no_images, all_images=asked.all_images, **given)
+    try:
+        return open_source(name, no_images=asked.no_images, all_images=asked.all_images, **given)
+    except SpmError as error:
+        raise AnnotationError(f"{where} ({name}): {error}") from error
 
 
 def _skeleton(value: object, folder: Path) -> Skeleton:

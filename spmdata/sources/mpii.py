@@ -29,7 +29,10 @@ PLACES = {
     "multi_val": ("mpii/mpi_val_groundtruth.mat", "mpii/annotations/mpi_val_groundtruth.mat"),
     "valid": ("mpii/valid.json", "mpii/valid.h5", "mpii/annotations/valid.json", "mpii/annotations/valid.h5"),
 }
-LOOKS_FOR = f"{_RELEASE[0]} (--split train, test), {PLACES['multi_val'][0]} (multi_val); images in mpii/images"
+LOOKS_FOR = (
+    f"{_RELEASE[0]} (--split train, test), {PLACES['multi_val'][0]} (multi_val), {PLACES['valid'][0]} or .h5 "
+    "(valid); images in mpii/images"
+)
 
 
 def open_mpii(asked: Asked) -> TableSource:

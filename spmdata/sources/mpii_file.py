@@ -186,29 +186,30 @@ def _rect(rect: Struct, where: str, number: int, findings: Counter[str]) -> _Rec
         if joint is None or not 0 <= joint < len(MPII16) or joint % 1:
             raise AnnotationError(f"{where}: a point's id must be 0 to {len(MPII16) - 1}, got {joint}")
         if x is None or y is None or not max(abs(x), abs(y)) < FARTHEST_PX:
-            findings["points without a position, passed over"] += 1
+            findings["points without a position: passed over"] += 1
             continue
         if visible[int(joint)]:
-            findings["joints annotated twice, the first kept"] += 1
+            findings["joints annotated twice: the first kept"] += 1
             continue
         joints[int(joint)] = x - 1, y - 1
         # Missing or empty for head and neck, and text in places.
         visible[int(joint)] = 1 if point.number("is_visible") == 0 else 2
     head = [rect.number(side) for side in ("x1", "y1", "x2", "y2")]
-    x1, y1, x2, y2 = (value if value is not None and abs(value) < FARTHEST_PX else 0.0 for value in head)
-    head_px = HEAD_SHARE * float(np.hypot(x2 - x1, y2 - y1)) if None not in head else 0.0
+    boxed = all(value is not None and abs(value) < FARTHEST_PX for value in head)
+    x1, y1, x2, y2 = (value if boxed and value is not None else 0.0 for value in head)
+    head_px = HEAD_SHARE * float(np.hypot(x2 - x1, y2 - y1))
     if visible.any():
-        findings["people without a head box: no head size"] += head_px == 0
+        findings["people without a head box: kept without a head size"] += head_px == 0
         return _Rect(joints, visible, head_px, (0, 0, 0, 0), number)
     x, y = (rect.struct("objpos").number(axis) for axis in "xy")
     side = SCALE_PX * (rect.number("scale") or 0.0)
     if x is not None and y is not None and 0 < side < FARTHEST_PX and max(abs(x), abs(y)) < FARTHEST_PX:
         box = (x - 1 - (side - 1) / 2, y - 1 - (side - 1) / 2, side, side)
-        findings["people without joints, ignored in a box of 200 * scale px"] += 1
+        findings["people without joints: ignored in a box of 200 * scale px"] += 1
     elif head_px:
-        box = (x1 - 1, y1 - 1, abs(x2 - x1) + 1, abs(y2 - y1) + 1)
-        findings["people without joints or scale, ignored in their head box"] += 1
+        box = (min(x1, x2) - 1, min(y1, y2) - 1, abs(x2 - x1) + 1, abs(y2 - y1) + 1)
+        findings["people without joints or scale: ignored in their head box"] += 1
     else:
-        findings["people without joints, scale or head box, passed over"] += 1
+        findings["people without joints, scale or head box: passed over"] += 1
         return None
     return _Rect(joints, visible, head_px, box, number)

@@ -23,7 +23,7 @@ from spmdata.skeletons import MPII16
 from spmdata.sources.mpii_file import MpiiFile
 from spmdata.sources.records import decode_file, decode_record, read_text
 
-MISSING_PEOPLE = "one-person records: other people in these images are missing, and would be taught as background"
+MISSING_PEOPLE = "one-person records: other people in their images are missing, and would be taught as background"
 
 
 _Px = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections import Counter
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from spmdata.people import People, SourceInfo
 from spmdata.skeletons import MUPOTS17
 from spmdata.sources.asked import Asked
 from spmdata.sources.image_sizes import header_size
-from spmdata.sources.layout import find_annotations, find_folder
+from spmdata.sources.layout import find_annotations, find_folder, find_sequences
 from spmdata.sources.matlab import read_mat, structs
 from spmdata.sources.table import ImageTable, TableSource
 
@@ -69,22 +68,12 @@ def open_mupots(asked: Asked) -> TableSource:
     asked.refuse("mupots is read, not made", "rows", "seed", "size_hw", "cameras")
     asked.only_joints("mupots", MUPOTS17)
     places = ("mupots", "mupots/MultiPersonTestSet", "MultiPersonTestSet")
-    root = find_annotations(asked.annotations, asked.root, places, "MuPoTS-3D sequences")
+    root = find_annotations(asked.annotations, asked.root, places, "MuPoTS-3D sequences", folder=True)
     if asked.annotations is None and (root / "MultiPersonTestSet").is_dir():
         root = root / "MultiPersonTestSet"
-    if root.is_file() or (root / "annot.mat").is_file():
-        folders = [root.parent if root.is_file() else root]
-        root = folders[0].parent
-    else:
-        wanted = [part.strip() for part in (asked.split or "*").split(",")]
-        there = sorted((path.parent for path in root.glob("*/annot.mat")), key=_number)
-        folders = [path for path in there if any(fnmatchcase(path.name, part) for part in wanted)]
-        if not folders:
-            names = ", ".join(path.name for path in there) or "none"
-            raise AnnotationError(
-                f"no sequence {asked.split or ''} in {root} (there are {names}): looked for TS*/annot.mat"
-            )
-    image_root = None if asked.no_images else find_folder(asked.images, [root])
+    folders = find_sequences(asked.annotations, root, asked.split, "annot.mat", "sequence of MuPoTS-3D")
+    folders.sort(key=_number)
+    image_root = None if asked.no_images else find_folder(asked.images, [folders[0].parent])
     findings: Counter[str] = Counter()
     sequences = [_read_sequence(folder, image_root, findings) for folder in folders]
     return _source(sequences, image_root, findings, asked)
@@ -144,15 +133,22 @@ def _read_sequence(folder: Path, image_root: Path | None, findings: Counter[str]
     camera, residual_px = fit_camera(joints.px, joints.cm, str(path))
     K = camera.K
     findings[
-        f"{folder.name}: fx {K[0, 0]:.1f}, fy {K[1, 1]:.1f}, cx {K[0, 2]:.1f}, cy {K[1, 2]:.1f} px fitted, residual "
-        f"{residual_px:.3f} px rms; joints"
+        f"joints of {folder.name}: its camera fitted to them, fx {K[0, 0]:.1f}, fy {K[1, 1]:.1f}, cx {K[0, 2]:.1f}, "
+        f"cy {K[1, 2]:.1f} px, residual {residual_px:.3f} px rms"
     ] += joints.px[..., 0].size
     size_hw = (0, 0)
     if image_root is not None:
-        size_hw = next(filter(all, map(header_size, sorted((image_root / folder.name).glob("img_*.jpg")))), (0, 0))
+        files = sorted((image_root / folder.name).glob("img_*.jpg"))
+        if not files:
+            raise AnnotationError(
+                f"no image of {folder.name}: looked for {image_root / folder.name / 'img_*.jpg'}; give --images, the "
+                "folder of the sequences, --split or --no-images"
+            )
+        size_hw = next(filter(all, map(header_size, files)), (0, 0))
     if not all(size_hw):
         size_hw = min(SIZES_HW, key=lambda hw: float(abs(hw[1] - 2 * K[0, 2]) + abs(hw[0] - 2 * K[1, 2])))
-        findings[f"{folder.name}: no image tells its size; {size_hw[0]} x {size_hw[1]} px by its principal point"] += 1
+        said = f"{size_hw[0]} x {size_hw[1]} px, by the principal point"
+        findings[f"image sizes that no file tells: set to {said}"] += len(people)
     return _Sequence(folder.name, len(people), joints, camera, size_hw, sha256)
 
 
@@ -175,7 +171,7 @@ def _joints(
     for f, p in np.ndindex(people.shape):
         cell = structs(people[f, p])
         if not cell or cell[0].number("isValidFrame") in (None, 0):
-            findings["people without a valid annotation, passed over"] += 1
+            findings["people without a valid annotation: passed over"] += 1
             continue
         where = f"{name} annotations{{{f + 1}, {p + 1}}}"
         two, three = cell[0].array("annot2"), cell[0].array("annot3")

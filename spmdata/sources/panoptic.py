@@ -13,7 +13,6 @@ import operator
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, SupportsIndex
 
@@ -26,7 +25,7 @@ from spmdata.skeleton import Skeleton
 from spmdata.skeletons import PANOPTIC19
 from spmdata.sources.asked import Asked
 from spmdata.sources.base import FolderImages
-from spmdata.sources.layout import find_annotations, find_folder
+from spmdata.sources.layout import find_annotations, find_folder, find_sequences
 from spmdata.sources.panoptic_file import Frame, HdCamera, read_cameras, read_frame
 
 #: Joints below it are guesses, the data set's authors say; missing ones have -1.
@@ -130,22 +129,18 @@ class PanopticSource:
         numbers: list[int] = []
         for s, sequence in enumerate(sequences):
             seen = np.stack([_seen(one, sequence.bodies)[1].any(1) for one in sequence.cameras], 1)
-            findings["bodies out of a camera's view, left out there"] += int((~seen).sum())
+            findings["bodies out of a camera's view: left out there"] += int((~seen).sum())
             counts = np.diff(np.pad(seen.cumsum(0), ((1, 0), (0, 0)))[sequence.first], axis=0)
             there = _images(image_root, sequence)
-            findings["views without an image file, left out"] += int((~there).sum())
+            findings["views without an image file: left out"] += int((~there).sum())
             wanted = there if all_images else there & (counts > 0)
-            findings["views without anybody, left out"] += int((there & ~wanted).sum())
+            findings["views without anybody: left out"] += int((there & ~wanted).sum())
             views += [View(s, f, c) for f, c in np.argwhere(wanted).tolist()]
             numbers += counts[wanted].tolist()
             # What the rows are goes into the digest: other cameras or images make another store.
             digest.update(repr([[one.name for one in sequence.cameras], np.argwhere(wanted).tolist()]).encode())
         if not any(numbers):
-            names = ", ".join(sequence.name for sequence in sequences) or "no sequence"
-            said = "; ".join(f"{what}: {n}" for what, n in findings.items() if n)
-            raise AnnotationError(
-                f"nobody to be seen in {names} by the cameras {cameras!r} ({said}); is --images right?"
-            )
+            raise _nobody(sequences, cameras, image_root, findings)
         return cls(
             info=SourceInfo("panoptic", split, ", ".join(sequence.name for sequence in sequences), digest.hexdigest()),
             skeleton=PANOPTIC19,
@@ -197,7 +192,7 @@ def image_path(sequence: str, camera: str, frame: int) -> str:
 
 
 def open_panoptic(asked: Asked) -> PanopticSource:
-    """Open sequences of CMU Panoptic: all below the root, those of a split, or the folder given as annotations.
+    """Open sequences of CMU Panoptic: all below the root or the folder given as annotations, those of a split, or one.
 
     Raises
     ------
@@ -206,20 +201,9 @@ def open_panoptic(asked: Asked) -> PanopticSource:
     """
     asked.refuse("panoptic is read, not made", "rows", "seed", "size_hw")
     asked.only_joints("panoptic", PANOPTIC19)
-    if asked.annotations is not None:
-        folders = [find_annotations(asked.annotations, None, (), "")]
-        root = folders[0].parent
-    else:
-        root = find_annotations(None, asked.root, ("panoptic",), "CMU Panoptic sequences")
-        there = sorted(path.parent for path in root.glob("*/calibration_*.json"))
-        wanted = [part.strip() for part in (asked.split or "*").split(",")]
-        folders = [path for path in there if any(fnmatchcase(path.name, part) for part in wanted)]
-        if not folders:
-            names = ", ".join(path.name for path in there) or "none"
-            raise AnnotationError(
-                f"no sequence {asked.split or ''} in {root} (there are {names}): looked for */calibration_*.json"
-            )
-    image_root = None if asked.no_images else find_folder(asked.images, [root])
+    root = find_annotations(asked.annotations, asked.root, ("panoptic",), "CMU Panoptic sequences", folder=True)
+    folders = find_sequences(asked.annotations, root, asked.split, "calibration_*.json", "sequence of CMU Panoptic")
+    image_root = None if asked.no_images else find_folder(asked.images, [folders[0].parent])
     pattern = asked.cameras or "*"
     split = asked.split or ""
     return PanopticSource.read(
@@ -245,18 +229,32 @@ def _read_sequence(folder: Path, cameras: str, findings: Counter[str]) -> tuple[
         except (AnnotationError, ValueError):
             broken.append(path.name)
             continue
-        findings["bodies of negative id, outliers, passed over"] += outliers
+        findings["bodies of negative id, outliers: passed over"] += outliers
         digests.append(digest)
         numbers.append(number)
         frames.append(frame)
     if not frames:
         raise AnnotationError(f"all {len(broken)} frames in {scenes} are broken, the first: {broken[0]}")
     if broken:
-        findings[f"broken frames of {folder.name}, passed over (the first: {broken[0]})"] += len(broken)
+        findings[f"broken frames of {folder.name}: passed over, the first is {broken[0]}"] += len(broken)
     columns = (np.concatenate(column) for column in zip(*frames, strict=True))
     first = np.concatenate([[0], np.cumsum([len(frame.id) for frame in frames])])
     found = Sequence(folder.name, chosen, np.array(numbers, np.int64), first, Frame(*columns))
     return found, "".join(digests).encode()
+
+
+def _nobody(sequences: list[Sequence], cameras: str, root: Path | None, findings: Counter[str]) -> AnnotationError:
+    """Say why there is no row."""
+    names = ", ".join(sequence.name for sequence in sequences)
+    if root is not None and not any(_images(root, sequence).any() for sequence in sequences):
+        one = sequences[0]
+        first = root / image_path(one.name, one.cameras[0].name, int(one.frame[0]))
+        return AnnotationError(
+            f"no image of {names}: looked for {first} and the like; give --images, the folder of the sequences, or "
+            "--no-images"
+        )
+    said = "; ".join(f"{n} {what}" for what, n in findings.items() if n) or "no bodies in the frames"
+    return AnnotationError(f"nobody to be seen in {names} by the cameras {cameras!r} ({said})")
 
 
 def _images(root: Path | None, sequence: Sequence) -> NDArray[np.bool_]:

@@ -123,7 +123,7 @@ class TableSource:
         rows = np.argsort(images.id, kind="stable")
         if not all_images:
             rows = rows[labelled[rows] > 0]
-            findings["images without a labelled person, left out"] += len(images.id) - len(rows)
+            findings["images without a labelled person: left out"] += len(images.id) - len(rows)
         sample_of_row = np.full(len(images.id), -1)
         sample_of_row[rows] = np.arange(len(rows))
         sample = sample_of_row[image_of]

@@ -24,8 +24,8 @@ OPTIONS = {
     "prepare": "SOURCE MIX --annotations --root --split --cameras --skeleton --seed --rows --images --no-images "
     "--no-maps --views --all-images --preset --spec --hier --input --stride --out --scheduler --workers --strict "
     "--force --take-over --dry-run --json -q -v",
-    "tune": "SOURCE --annotations --root --split --cameras --skeleton --seed --preset --spec --hier --input --stride "
-    "--sweep --rows --threads --out --json -q -v",
+    "tune": "SOURCE MIX --annotations --root --split --cameras --skeleton --seed --preset --spec --hier --input "
+    "--stride --sweep --rows --threads --out --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --repair --annotations --images --root "
     "--json -q -v",
     "inspect": "STORE ROW --write-spec --json -q -v",

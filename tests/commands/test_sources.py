@@ -50,7 +50,7 @@ def test_a_files_joints_are_drawn(spm: Run, tmp_path: Path) -> None:
     (tmp_path / "cat.json").write_text(json.dumps({"images": [], "annotations": [], "categories": [category]}))
     done = spm("skeletons", "--draw", "cat.json")
     assert done.code == 0
-    assert "the file's skeleton has a circle through paw and nose: every joint hangs from the root" in done.err
+    assert "3  joints of a skeleton that has a circle through paw and nose: each hangs from the root" in done.err
     (tmp_path / "bare.json").write_text(json.dumps({"categories": [{"id": 1}]}))
     assert "names no joints: none of its 1 categories has keypoints" in spm("skeletons", "--draw", "bare.json").err
 
@@ -98,7 +98,7 @@ def test_prepare_mpii(spm: Run) -> None:
 def test_dry_run_says_what_was_found(spm: Run, tmp_path: Path) -> None:
     done = spm("prepare", "mpii", "--no-images", "--dry-run")
     assert (
-        "found  1 people with 16 joints\n  1 people without joints: ignored in their box, never background" in done.out
+        "found  1 people with 16 joints\n  1  people without joints: ignored in their box, never background" in done.out
     )
     assert not Path("mpii.zarr").exists()
     (tmp_path / "data/mpii/images").mkdir()
@@ -115,9 +115,12 @@ def test_prepare_mix(spm: Run, tmp_path: Path) -> None:
     done = spm("prepare", "mix", "two.toml", "--no-images", "--input", 64)
     assert done.code == 0, done.err
     assert "source    mix coco train2017 + mpii train (person_keypoints_train2017.json, mpii_human" in done.out
-    assert "\n          mpii train: joints that it has not, unlabelled (nose, left_eye, " in done.out
+    assert "\n          3 of coco train2017, weight 0.5\n          1 of mpii train, weight 1\n" in done.out
+    assert "\n          5  joints (mpii train): unlabelled, for it has no nose, left_eye, " in done.out
     assert open_store("mix.zarr").table("row/source").tolist() == [0, 0, 0, 1]
     assert spm("prepare", "mix").err == "AnnotationError: a mix is described by a file: spm prepare mix FILE.toml\n"
+    tuned = spm("tune", "mix", "two.toml", "--input", 64, "--sweep", "nms=3,5")
+    assert tuned.out.endswith("next     spm prepare mix two.toml --spec spec.toml\n")
     wrong = spm("prepare", "coco", "two.toml")
     assert (wrong.code, "only mix takes a file after its name; for coco it is --annotations two.toml" in wrong.err) == (
         2,
@@ -127,6 +130,8 @@ def test_prepare_mix(spm: Run, tmp_path: Path) -> None:
 
 def test_cameras_reach_panoptic(spm: Run, tmp_path: Path) -> None:
     write_sequence(tmp_path / "data", {1: [body(0)]})
+    tuned = spm("tune", "panoptic", "--cameras", "00_0?", "--input", 64, "--sweep", "nms=3,5")
+    assert tuned.out.endswith("next     spm prepare panoptic --cameras '00_0?' --spec spec.toml\n")
     done = spm("prepare", "panoptic", "--no-images", "--cameras", "00_99", "--dry-run")
     assert (done.code, "no HD camera fits '00_99'; there are 00_00, 00_16" in done.err) == (2, True)
     assert "coco is read, not made: it takes no cameras" in spm("prepare", "coco", "--cameras", "00_0?").err

@@ -53,7 +53,7 @@ def test_images_without_a_labelled_person(tmp_path: Path) -> None:
     data["annotations"][1] |= {"iscrowd": True}
     source = read(tmp_path, data)
     assert [sample.id for sample in samples(source)] == [5]
-    assert source.findings == (("images without a labelled person, left out", 2),)
+    assert source.findings == (("images without a labelled person: left out", 2),)
     source = read(tmp_path, data, all_images=True)
     assert ([sample.id for sample in samples(source)], source.n_people.tolist()) == ([1, 3, 5], [0, 1, 3])
     assert source[0].people.joints.shape == (0, 17, 2)
@@ -74,8 +74,8 @@ def test_what_is_missing_is_mended_and_counted(tmp_path: Path) -> None:
     assert five.people.bbox_xywh.tolist() == [[10, 20, 17, 33], [1.5, 2, 30, 40], [0, 0, 0, 0]]
     assert five.people.area.tolist() == [pytest.approx(0.53 * 17 * 33), 8, 0]
     assert source.findings == (
-        ("boxes missing or empty, set round the labelled joints", 2),
-        ("areas missing or zero, set to 0.53 * w * h of the box", 3),
+        ("boxes missing or empty: set round the labelled joints", 2),
+        ("areas missing or zero: set to 0.53 * w * h of the box", 3),
     )
 
 
@@ -90,8 +90,8 @@ def test_other_categories_and_images_are_passed_over(tmp_path: Path) -> None:
     source = read(tmp_path, data)
     assert source.n_people.sum() == 4
     assert source.findings == (
-        ("annotations of other categories, passed over", 2),
-        ("annotations of images that the file does not list, passed over", 1),
+        ("annotations of other categories: passed over", 2),
+        ("annotations of images that the file does not list: passed over", 1),
     )
     data["categories"] = [{"id": 4, "name": "dog"}, {"id": 1, "name": "Person"}]
     assert read(tmp_path, data).n_people.sum() == 4

@@ -40,7 +40,7 @@ def test_crowdpose_is_found_and_read(tmp_path: Path, folder: str) -> None:
     assert json.loads(sample.meta) == {"crowdIndex": 0.31}
     assert_allclose(sample.people.area, 0.53 * 40 * 80, rtol=1e-6)
     assert sample.people.visible[0].tolist() == [1, 2] * 7  # neck and head count, whatever num_keypoints says
-    assert dict(source.findings)["areas missing or zero, set to 0.53 * w * h of the box"] == 1
+    assert dict(source.findings)["areas missing or zero: set to 0.53 * w * h of the box"] == 1
 
 
 def test_crowdpose_keeps_coordinates_out_of_the_image(tmp_path: Path) -> None:
@@ -84,9 +84,10 @@ def test_crowdpose_read_as_coco_is_known_by_its_joints(tmp_path: Path) -> None:
 def test_what_was_decided_is_a_finding(tmp_path: Path) -> None:
     path = write(tmp_path / "c.json", ["nose", "tail", "paw"], [[1, 2], [2, 3], [3, 1]])
     source = open_source("coco", annotations=path, no_images=True)
-    circle, sigmas = (what for what, _ in source.findings if "skeleton" in what)
-    assert circle.startswith("the file's skeleton has a circle through paw and nose: every joint hangs from the root")
-    assert sigmas.startswith("sigmas of 2 joints that no name tells")
+    circle, sigmas = ((what, n) for what, n in source.findings if "skeleton" in what)
+    assert circle[0].startswith("joints of a skeleton that has a circle through paw and nose: each hangs from the root")
+    assert sigmas[0].startswith("joints whose sigma no name tells")
+    assert (circle[1], sigmas[1]) == (3, 2)
 
 
 def test_lines_of_another_form_are_a_fault_of_the_file(tmp_path: Path) -> None:

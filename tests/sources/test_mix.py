@@ -79,7 +79,7 @@ def test_rows_joints_and_weights(tmp_path: Path) -> None:
     assert_array_equal(people.head_px, own.head_px)
     assert [(part.name, part.rows, part.weight) for part in source.info.parts] == [("coco", 3, 0.5), ("mpii", 1, 3.0)]
     assert source.info.row_weights(np.array([0, 1, 0])).tolist() == [0.5, 3.0, 0.5]
-    what = "mpii train: joints that it has not, unlabelled (nose, left_eye, right_eye, left_ear, right_ear)"
+    what = "joints (mpii train): unlabelled, for it has no nose, left_eye, right_eye, left_ear, right_ear"
     assert dict(source.findings)[what] == 5
 
 
@@ -179,10 +179,13 @@ def test_joint_maps_that_are_refused(said: Mapping[str, str] | None, message: st
         ("source = 3", "unknown key 'source' in a mix; did you mean 'sources'?"),
         ("", r"a mix has sources: write \[\[sources\]\]"),
         ("[[sources]]\nsplit = 'a'", r'sources\[0\] needs source = "coco"'),
-        ("[[sources]]\nsource = 'mix'", r"sources\[0\] needs source"),
-        ("[[sources]]\nsource = 'cocoa'", "no source 'cocoa'; there are coco"),
+        ("[[sources]]\nsource = 'mix'", r"sources\[0\]: a mix in a mix is not read"),
+        ("[[sources]]\nsource = 'cocoa'", r"sources\[0\] \(cocoa\): no source 'cocoa'; there are coco"),
         ("[[sources]]\nsource = 'coco'\nwait = 2", r"unknown key 'wait' in sources\[0\]; did you mean 'weight'?"),
-        ("[[sources]]\nsource = 'coco'\nweight = 0", r"the weight of coco must be in \(0, 1000\], got 0"),
+        (
+            "[[sources]]\nsource = 'coco'\nweight = 0",
+            r"sources\[0\] \(coco\): weight must be above 0 and at most 1000, got 0",
+        ),
         ("[[sources]]\nsource = 'coco'\nweight = 'x'", r"sources\[0\].weight must be a number"),
         ("[[sources]]\nsource = 'coco'\njoints = 3", r"sources\[0\].joints must be a table"),
         ("[[sources]]\nsource = 'coco'\nseed = 'x'", r"sources\[0\].seed must be a whole number, got 'x'"),

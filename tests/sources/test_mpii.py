@@ -78,9 +78,9 @@ def test_people_without_joints_become_regions(tmp_path: Path) -> None:
     # 300 px round the 0-indexed (400, 300): pixels 250.5 to 549.5 of x, edges half a pixel beyond.
     assert_allclose(people.bbox_xywh[0], [250.5, 150.5, 300, 300])
     assert_allclose(people.bbox_xywh[2], [10, 20, 31, 41])
-    assert file.findings["people without joints, ignored in a box of 200 * scale px"] == 2
-    assert file.findings["people without joints or scale, ignored in their head box"] == 1
-    assert file.findings["people without joints, scale or head box, passed over"] == 1
+    assert file.findings["people without joints: ignored in a box of 200 * scale px"] == 2
+    assert file.findings["people without joints or scale: ignored in their head box"] == 1
+    assert file.findings["people without joints, scale or head box: passed over"] == 1
 
 
 def test_odd_points(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_odd_points(tmp_path: Path) -> None:
     assert file.people.joints[0, 0].tolist() == [-41, 8999]  # off the image, and kept
     assert file.people.joints[0, 2].tolist() == [4, 4]
     assert file.people.visible[0, :5].tolist() == [2, 0, 2, 0, 0]
-    assert file.findings["points without a position, passed over"] == 2
-    assert file.findings["joints annotated twice, the first kept"] == 1
+    assert file.findings["points without a position: passed over"] == 2
+    assert file.findings["joints annotated twice: the first kept"] == 1
     with pytest.raises(AnnotationError, match=r"annolist\(1\)\.annorect\(1\): a point's id must be 0 to 15, got 16"):
         read(tmp_path, [rect([point(16, 1, 1)])])
 
@@ -127,7 +127,7 @@ def test_sizes_come_from_the_images(tmp_path: Path) -> None:
     source = open_source("mpii", root=tmp_path)
     assert [sample.size_hw for sample in samples(source)] == [(480, 640), (1080, 1920), (720, 5015)]
     assert dict(source.findings) == {
-        "image sizes that no file tells, set to the smallest usual one that holds the joints": 2
+        "image sizes that no file tells: set to the smallest usual one that holds the joints": 2
     }
 
 

@@ -44,6 +44,11 @@ def write(root: Path, rows: list[list[Any]], name: str = "TS1", occlusion: list[
     return folder
 
 
+FITTED = (
+    "joints of TS1: its camera fitted to them, fx 1500.0, fy 1490.0, cx 1030.0, cy 1010.0 px, residual 0.000 px rms"
+)
+
+
 def test_people_in_cm_with_a_fitted_camera(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [
@@ -69,9 +74,9 @@ def test_people_in_cm_with_a_fitted_camera(tmp_path: Path) -> None:
     assert_allclose(first.camera.project(rows[0][0]["annot3"].T / 10), rows[0][0]["annot2"].T, atol=1e-6)
     assert first.size_hw == (2048, 2048)
     found = dict(source.findings)
-    assert found["people without a valid annotation, passed over"] == 3
-    assert found["images without a labelled person, left out"] == 1
-    assert found["TS1: fx 1500.0, fy 1490.0, cx 1030.0, cy 1010.0 px fitted, residual 0.000 px rms; joints"] == 3 * 17
+    assert found["people without a valid annotation: passed over"] == 3
+    assert found["images without a labelled person: left out"] == 1
+    assert found[FITTED] == 3 * 17
 
 
 @pytest.mark.parametrize(("n_frames", "n_people"), [(1, 1), (1, 3), (4, 1)])
@@ -112,15 +117,20 @@ def test_sequences_in_their_order_and_by_split(tmp_path: Path) -> None:
     assert [sample.path for sample in samples(source)] == ["TS2/img_000000.jpg", "TS10/img_000000.jpg"]
     assert source.info.annotations == "TS2, TS10"
     assert len(open_source("mupots", root=tmp_path, split="TS10", no_images=True)) == 1
-    assert len(open_source("mupots", annotations=tmp_path / "mupots/TS2/annot.mat", no_images=True)) == 1
+    for path, n in (("TS2/annot.mat", 1), ("TS2", 1), (".", 2)):
+        assert len(open_source("mupots", annotations=tmp_path / "mupots" / path, no_images=True)) == n
+    with pytest.raises(AnnotationError, match=r"no sequence of MuPoTS-3D by the name TS3 \(there are TS10, TS2\)"):
+        open_source("mupots", root=tmp_path, split="TS2, TS3", no_images=True)
     (tmp_path / "MultiPersonTestSet").mkdir()
     (tmp_path / "mupots").rename(tmp_path / "MultiPersonTestSet/x")
-    with pytest.raises(AnnotationError, match=r"no sequence  in \S+ \(there are none\): looked for TS\*/annot.mat"):
+    with pytest.raises(AnnotationError, match=r"no sequence of .* \(there are none\): looked for \S+/\*/annot.mat"):
         open_source("mupots", root=tmp_path, no_images=True)
 
 
 def test_sizes_come_from_the_images(tmp_path: Path) -> None:
     folder = write(tmp_path, [[annotation(np.random.default_rng(4))]])
+    with pytest.raises(AnnotationError, match=r"no image of TS1: looked for \S+/TS1/img_\*.jpg; give --images"):
+        open_source("mupots", root=tmp_path)
     Image.new("RGB", (640, 480)).save(folder / "img_000000.jpg")
     source = open_source("mupots", root=tmp_path)
     assert source[0].size_hw == (480, 640)

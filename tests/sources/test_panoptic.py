@@ -83,8 +83,8 @@ def test_confidence_behind_out_of_view_and_outliers(tmp_path: Path) -> None:
     assert sample.people.visible[0, :4].tolist() == [0, 2, 0, 2]
     assert set(sample.people.visible[1].tolist()) == {1, 2}
     assert dict(source.findings) == {
-        "bodies of negative id, outliers, passed over": 1,
-        "bodies out of a camera's view, left out there": 2,
+        "bodies of negative id, outliers: passed over": 1,
+        "bodies out of a camera's view: left out there": 2,
     }
 
 
@@ -112,8 +112,8 @@ def test_broken_empty_and_older_frames(tmp_path: Path) -> None:
     assert [json.loads(sample.meta)["frame"] for sample in samples(source)] == [3, 3]
     assert source[0].people.visible[0].tolist() == [2, 0, *[2] * 13, 0, 0, 0, 0]  # no nose: it is the head's top there
     found = dict(source.findings)
-    assert found["broken frames of 171204_pose1, passed over (the first: body3DScene_00000002.json)"] == 3
-    assert found["views without anybody, left out"] == 2
+    assert found["broken frames of 171204_pose1: passed over, the first is body3DScene_00000002.json"] == 3
+    assert found["views without anybody: left out"] == 2
     assert read(tmp_path, all_images=True).n_people.tolist() == [0, 0, 1, 1]
     for path in folder.glob("*/body3DScene_0000000[135].json"):
         path.unlink()
@@ -171,7 +171,9 @@ def test_anything_is_a_source_or_an_annotation_error(tmp_path: Path, odd: object
 
 def test_images_choose_the_views(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path, {1: [body(0)], 2: [body(0)]})
-    with pytest.raises(AnnotationError, match=r"nobody to be seen .*views without an image file, left out: 4"):
+    with pytest.raises(
+        AnnotationError, match=r"no image of 171204_pose1: looked for \S+_00000001.jpg and the like; give"
+    ):
         read(tmp_path, no_images=False)
     image = folder / "hdImgs/00_16/00_16_00000002.jpg"
     image.parent.mkdir(parents=True)
@@ -181,23 +183,24 @@ def test_images_choose_the_views(tmp_path: Path) -> None:
     assert sample.path == "171204_pose1/hdImgs/00_16/00_16_00000002.jpg"
     assert source.image_reader == FolderImages(tmp_path / "panoptic")
     assert source.image_reader.read(sample) == image.read_bytes()
-    assert dict(source.findings)["views without an image file, left out"] == 3
+    assert dict(source.findings)["views without an image file: left out"] == 3
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"no CMU Panoptic sequences: looked for \S+/panoptic; give"):
         read(tmp_path)
     folder = write_sequence(tmp_path, {1: [body(0)]})
-    with pytest.raises(AnnotationError, match=r"no sequence other in \S+ \(there are 171204_pose1\)"):
+    with pytest.raises(AnnotationError, match=r"no sequence of CMU Panoptic by the name other \(there are 171204"):
         read(tmp_path, split="other")
-    assert len(open_source("panoptic", annotations=folder, no_images=True)) == 2
+    for path in (folder, folder / "calibration_171204_pose1.json", folder.parent):
+        assert len(open_source("panoptic", annotations=path, no_images=True)) == 2
     (folder / "hdPose3d_stage1_coco19/body3DScene_00000001.json").unlink()
     with pytest.raises(
         AnnotationError, match=r"no frames of 171204_pose1: looked for body3DScene_\*.json in hdPose3d_st"
     ):
         read(tmp_path)
-    with pytest.raises(AnnotationError, match=r"is no sequence of CMU Panoptic: it has no calibration_panoptic.json"):
-        open_source("panoptic", annotations=tmp_path / "panoptic", no_images=True)
+    with pytest.raises(AnnotationError, match=r"no sequence of CMU Panoptic \(there are none\): looked for "):
+        open_source("panoptic", annotations=tmp_path, no_images=True)
     with pytest.raises(AnnotationError, match="panoptic is read, not made: it takes no rows"):
         read(tmp_path, rows=3)
 

@@ -89,7 +89,9 @@ def test_what_was_looked_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         open_source("coco", root=tmp_path)
     with pytest.raises(AnnotationError, match=r"looked for \S+coco/val2017, \S+coco/images/val2017, .* or --no-images"):
         open_source("coco", root=tmp_path, split="val2017")
-    with pytest.raises(AnnotationError, match="annotations: give --images DIR or --no-images"):
+    with pytest.raises(
+        AnnotationError, match=r"annotations: looked for \S+/images, \S+/images; give --images DIR or --no"
+    ):
         open_source("coco", annotations=path.rename(tmp_path / "mine.json"))
     with pytest.raises(AnnotationError, match="image folder absent does not exist"):
         open_source("coco", annotations=tmp_path / "mine.json", images="absent")
