@@ -185,10 +185,12 @@ def _summary_lines(plan: Plan, summary: Summary) -> list[tuple[str, object]]:
     written = min(rows, summary.shards_written * plan.layout.shard_rows)
     rate = f"{written:,} rows in {seconds_text(summary.seconds)} ({written / summary.seconds:,.0f} rows/s)"
     before = (
-        f", {summary.shards_done_before} of {plan.layout.n_shards} shards were there"
+        f", {summary.shards_done_before:,} of {_shards(plan.layout.n_shards)} were there"
         if summary.shards_done_before
         else ""
     )
+    if not written:
+        rate, before = f"nothing: all {rows:,} rows were there", ""
     skipped = ", ".join(f"{n:,} {status.name.lower()}" for status, n in summary.totals.skipped.items())
     lines: list[tuple[str, object]] = [("written", rate + before)]
     if skipped:

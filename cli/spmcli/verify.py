@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 @click.option("--nms", type=int, help="Side of the peak window, cells: 1, 3, 5 or 7.  [default: the store's]")
 @click.option("--max-people", type=int, help="Most people decoded in a row.  [default: the store's]")
 @click.option("--threshold", type=float, help="Smallest heatmap value of a peak.  [default: the store's]")
-@click.option("--threads", type=int, help="Rows decoded at once.  [default: every core]")
+@click.option("--threads", type=click.IntRange(1), help="Rows decoded at once.  [default: every core]")
 @click.option("--repair", is_flag=True, help="First mend what is damaged, from the source that STORE was made from.")
-@click.option("--annotations", type=PATH, help="--repair: annotation file.  [default: looked for below --root]")
+@click.option("--annotations", type=PATH,
+              help="--repair: annotation file, or the file of a mix.  [default: looked for below --root]")  # fmt: skip
 @click.option("--images", type=PATH, help="--repair: folder of the images.  [default: looked for below --root]")
 @click.option("--root", type=PATH, help="--repair: where data sets lie.  [default: ./data, else $SPM_DATA]")
+@click.option("--cameras", help="--repair: panoptic cameras, as given to spm prepare.  [default: every HD one]")
 @talking
 @click.pass_obj
 def command(
-    settings: Settings, /, store: Place | None, threads: int | None, repair: bool, **rest: float | Path | None
+    settings: Settings, /, store: Place | None, threads: int | None, repair: bool, **rest: float | str | Path | None
 ) -> None:
     """Decode what STORE holds and compare it with its people: errors, losses, collisions, AP ceiling, checksums.
 
@@ -39,7 +41,7 @@ def command(
     """
     from spmdata.verify.run import verify_store
 
-    path, where = one_store_here(store), given(rest, "annotations", "images", "root")
+    path, where = one_store_here(store), given(rest, "annotations", "images", "root", "cameras")
     if where and not repair:
         raise click.UsageError(f"--{next(iter(where))} says where to repair from: give --repair too")
     mended = _repair(settings, path, threads, where) if repair else None
@@ -63,7 +65,7 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _repair(settings: Settings, path: Place, threads: int | None, where: dict[str, Path]) -> Repair:
+def _repair(settings: Settings, path: Place, threads: int | None, where: dict[str, Any]) -> Repair:
     from spmdata.prepare.repair import repair_store
 
     with progress(settings, "repair", "shards") as advance:
@@ -160,4 +162,4 @@ def _verdict(report: Report) -> str:
     errors = f"{report.beyond_bound:,} joints outside collisions pass the bound of {report.bound_px:.6f} px"
     if report.depth is not None:
         errors += f", {report.depth.beyond_bound:,} that of {report.depth.bound_cm:.6f} cm"
-    return f"{errors}; {len(report.damage):,} damaged files or rows"
+    return f"{errors}; {_count(len(report.damage), 'damaged file or row', 'damaged files or rows')}"

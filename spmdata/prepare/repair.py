@@ -24,7 +24,7 @@ from spmdata.store.check import Damage, check_store
 from spmdata.store.durable import unseal
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import Ledger, ShardRecord
-from spmdata.store.manifest import MANIFEST, is_of, sha256
+from spmdata.store.manifest import MANIFEST, is_of, read_layout, sha256
 from spmdata.store.remote import StoreName, StorePath
 from spmdata.store.remote_lock import lock_of
 from spmdata.store.schema import StoreSpec
@@ -59,6 +59,7 @@ def repair_store(
     annotations: str | Path | None = None,
     images: str | Path | None = None,
     root: str | Path | None = None,
+    cameras: str | None = None,
     threads: int | None = None,
     on_shard: OnShard | None = None,
 ) -> Repair:
@@ -70,9 +71,11 @@ def repair_store(
     Parameters
     ----------
     path : path-like
-        The store.
+        The store, or text with its URL.
     annotations, images, root : path-like, optional
-        Where its source lies, as for `open_source`; name, split and skeleton are the store's.
+        Where its source lies, as for `open_source`; name, split and skeleton are the store's. A mix has its file here.
+    cameras : str, optional
+        As the store was made with, which does not say it.
     threads : int, optional
         Shards written at once; every core by default.
     on_shard : callable, optional
@@ -98,7 +101,7 @@ def repair_store(
         damage = check_store(form.path)
         shards = sorted({d.shard for d in damage if d.shard is not None})
         if shards:
-            where = {"annotations": annotations, "images": images, "root": root}
+            where = {"annotations": annotations, "images": images, "root": root, "cameras": cameras}
             _mend(form, layout, source_of(layout, **where), shards, threads, on_shard)
         if damage:
             _make_folders(form, map(form.file, form.metadata_names(layout)))
@@ -114,12 +117,12 @@ def source_of(layout: StoreSpec, **where: Any) -> Source:
     layout : StoreSpec
         Of the store.
     **where
-        ``annotations``, ``images``, ``root``, as for `open_source`.
+        ``annotations``, ``images``, ``root``, ``cameras``, as for `open_source`.
 
     Raises
     ------
     StoreError
-        What is there is another: both values are said.
+        What is there is another: both values are said. A mix without its file.
     AnnotationError
         Nothing is there.
     """
@@ -128,6 +131,9 @@ def source_of(layout: StoreSpec, **where: Any) -> Source:
     if info.name == "synthetic":  # made, not read: its split says from which seed, and people are as large as the input
         made = {"rows": layout.rows // layout.views, "seed": int(info.split.removeprefix("seed"))}
         options |= {**made, "size_hw": layout.spec.input_hw}
+    elif info.name == "mix":  # its file has the splits
+        if where.get("annotations") is None:
+            raise StoreError("the store was made from a mix: name the file that describes it, --annotations FILE.toml")
     else:
         options["split"] = info.split or None
     for all_images in (False, True):  # a store does not say which it was: its rows do
@@ -135,10 +141,11 @@ def source_of(layout: StoreSpec, **where: Any) -> Source:
         for what in ("name", "split", "sha256"):
             there, here = getattr(info, what), getattr(source.info, what)
             if there != here:
+                chosen = ", and its --cameras if it had any" if info.name == "panoptic" else ""
                 raise StoreError(
                     f"the store was made from another source: its {what} is {there or 'empty'} there and "
                     f"{here or 'empty'} here ({source.info.annotations or info.name}); name the file that it was made "
-                    f"from, {info.annotations or info.name}, with --annotations or --root"
+                    f"from, {info.annotations or info.name}, with --annotations or --root{chosen}"
                 )
         found = len(source) * layout.views
         if found == layout.rows:
@@ -148,14 +155,7 @@ def source_of(layout: StoreSpec, **where: Any) -> Source:
 
 def _layout(form: Form) -> StoreSpec:
     """Return what the store says it is; StoreError when it does not, or was never finished."""
-    try:
-        attributes = form.attributes()
-        layout = StoreSpec.from_attributes(attributes, str(form.path))
-    except StoreError as error:
-        raise StoreError(
-            f"{error}; if it is one that is damaged, run the spm prepare command that made it again: what it finds "
-            "whole, it keeps"
-        ) from error
+    attributes, layout = read_layout(form)
     if attributes["spm"].get("complete") is not True and not is_of(form, layout):
         raise StoreError(f"{form.path} is not finished; run the spm prepare command that made it again to finish it")
     return layout
@@ -222,5 +222,6 @@ def _difference(ledger: Ledger, now: ShardRecord) -> str:
 
 def _make_folders(form: Form, files: Iterable[StorePath]) -> None:
     """Make the folders of files anew, should they be lost; at a URL there are none."""
-    for folder in sorted({form.home / ".spm/ledger"} | {file.parent for file in files if isinstance(file, Path)}):
-        folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(form.home, Path):
+        for folder in sorted({form.home / ".spm/ledger", *(file.parent for file in files if isinstance(file, Path))}):
+            folder.mkdir(parents=True, exist_ok=True)

@@ -101,6 +101,8 @@ def prepare_store(
     """
     start = time.perf_counter()
     run = _runner(scheduler, workers)
+    if str(plan.path).startswith("memory://") and scheduler not in ("threads", "sync"):
+        raise SpecError(f"{plan.path} lies in the memory of this process: it takes scheduler threads, not {scheduler}")
     with lock_of(plan.path, take_over=take_over) as lock:
         done = open_or_create(plan.path, plan.layout, force=force)
         before, total = len(done), plan.layout.n_shards
@@ -203,7 +205,11 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
             f"scheduler {address!r} needs Dask's distributed: pip install 'spm-toolkit[distributed]'"
         ) from error
 
-    with Client(address, set_as_default=False) as client:
+    try:
+        connected = Client(address, set_as_default=False)
+    except OSError as error:
+        raise SpmError(f"{error}; start it (dask scheduler), or see whether that is its address") from error
+    with connected as client:
         window = 2 * max(1, sum(client.nthreads().values()))
         waiting = iter(tasks)
 

@@ -13,7 +13,7 @@ from spmdata.store.chunks import checked
 from spmdata.store.durable import TEMPORARY, files_below, sizes_below, unseal
 from spmdata.store.form import Form, form_of
 from spmdata.store.ledger import FileRecord, Ledger
-from spmdata.store.manifest import MANIFEST, is_of, manifest_files, sha256
+from spmdata.store.manifest import MANIFEST, is_of, manifest_files, read_layout, sha256
 from spmdata.store.remote import StorePath, each
 from spmdata.store.schema import StoreSpec
 from spmdata.store.shards import REMEDY
@@ -64,12 +64,8 @@ def check_store(path: str | os.PathLike[str], *, progress: Callable[[int, int], 
         Nothing there, no store of ours, or one of another format version.
     """
     form = form_of(path)
-    if not (form.home / ".spm").is_dir():
-        form.attributes()
-        raise StoreError(f"{path} is no spm store: {form.home} has no .spm folder")
     try:
-        attributes = form.attributes()
-        layout = StoreSpec.from_attributes(attributes, str(path))
+        attributes, layout = read_layout(form)
     except StoreError as error:
         if not (form.home / MANIFEST).is_file() or not (damage := list(_check_manifest(form, None))):
             raise

@@ -65,6 +65,8 @@ class Connection:
             package = {"s3": "spm-toolkit[s3]", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}.get(kind, "")
             remedy = f"pip install '{package}'" if package else "install it"
             raise RemoteError(f"{self._url}: {error}: {remedy}") from error
+        except ValueError as error:
+            raise RemoteError(f"{self._url}: {error}; fsspec has s3://, gs://, https://, memory:// and more") from error
         except Exception as error:
             raise RemoteError(f"{self._url}: {_said(error)}") from error
 

@@ -89,7 +89,10 @@ class StoreLock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise StoreError(f"cannot create the lock {self._path}: {error.strerror}") from error
+            where = f"{self._path.parent} is no folder" if isinstance(error, FileExistsError) else error.strerror
+            raise StoreError(
+                f"cannot create the lock {self._path}: {where}; name a store in a folder that may be written"
+            ) from error
         try:
             self._claim(handle)
         except BaseException:
@@ -110,7 +113,7 @@ class StoreLock:
         if owner and not here and not self._take_over:
             raise StoreError(
                 f"{self._path}: {who} holds this store, and from {socket.gethostname()} it cannot be seen whether it "
-                "lives; if it does not, run again with --take-over"
+                "lives; if it does not, run spm prepare again with --take-over, or remove that lock"
             )
         self.message = f"took over the lock of {who}, which did not finish" if owner else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 from spmdata.errors import StoreError
 from spmdata.store.durable import seal, unseal, update_file
@@ -38,6 +39,34 @@ def is_of(form: Form, layout: StoreSpec) -> bool:
         return False
     said = (content.get("format_version"), content.get("fingerprint"))
     return said == (FORMAT_VERSION, layout.fingerprint())
+
+
+def read_layout(form: Form) -> tuple[dict[str, Any], StoreSpec]:
+    """Return the attributes of a store and the layout that they describe.
+
+    Raises
+    ------
+    StoreError
+        As `Form.attributes` and `StoreSpec.from_attributes`; what to do, where ``.spm`` says that it is damaged.
+    """
+    attributes: dict[str, Any] | None = None
+    try:
+        attributes = form.attributes()
+        return attributes, StoreSpec.from_attributes(attributes, str(form.path))
+    except StoreError as error:
+        if not form.ours() or (attributes is not None and not _says_this_version(form)):
+            raise
+        raise StoreError(
+            f"{error}; its .spm folder is there, so it is damaged: run the spm prepare command that made it again, "
+            "which keeps what is as it was"
+        ) from error
+
+
+def _says_this_version(form: Form) -> bool:
+    try:
+        return unseal(form.home / MANIFEST).get("format_version") == FORMAT_VERSION
+    except StoreError:
+        return False
 
 
 def sha256(file: StorePath) -> str:

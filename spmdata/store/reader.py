@@ -26,6 +26,7 @@ from spmdata.spec import TargetSpec
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.form import form_of
 from spmdata.store.ledger import Ledger
+from spmdata.store.manifest import read_layout
 from spmdata.store.remote import AnyPath, StoreName, bring
 from spmdata.store.rows import Rows, one_row, row_numbers
 from spmdata.store.schema import RowStatus, StoreSpec
@@ -60,8 +61,7 @@ def open_store(path: StoreName, *, allow_incomplete: bool = False) -> Store:
         A URL that cannot be reached.
     """
     form = form_of(path)
-    attributes = form.attributes()
-    layout = StoreSpec.from_attributes(attributes, str(form.path))
+    attributes, layout = read_layout(form)
     if not attributes["spm"].get("complete") and not allow_incomplete:
         done = len(Ledger(form.path).done(layout))
         state = f"{form.path} is not finished: {done} of {layout.n_shards} shards are written"

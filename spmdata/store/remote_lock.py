@@ -124,7 +124,7 @@ class RemoteLock:
         if not here and not self._take_over:
             raise StoreError(
                 f"{self._path}: {who} holds this store, and from {self._mine['host']} it cannot be seen whether it "
-                "lives; if it does not, run again with --take-over"
+                "lives; if it does not, run spm prepare again with --take-over, or remove that lock"
             )
         self.message = f"took over the lock of {who}, which did not finish"
 

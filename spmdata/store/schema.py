@@ -208,7 +208,9 @@ class StoreSpec:
             ranges = ViewRanges.from_json(own.pop("view_ranges", {}))
             layout = StoreSpec(spec=spec, source=source, view_ranges=ranges, **own)
         except (SpecError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(f"{where}: the attributes of the store cannot be read: {error}") from error
+            raise StoreError(
+                f"{where}: the attributes of the store cannot be read: {error}; prepare it again"
+            ) from error
         if data.get("fingerprint") != layout.fingerprint():
             raise StoreError(
                 f"{where}: the attributes say fingerprint {data.get('fingerprint')}, but what they describe has "

@@ -27,7 +27,7 @@ OPTIONS = {
     "tune": "SOURCE MIX --annotations --root --split --cameras --skeleton --seed --preset --spec --hier --input "
     "--stride --sweep --rows --threads --out --json -q -v",
     "verify-targets": "STORE --nms --max-people --threshold --threads --repair --annotations --images --root "
-    "--json -q -v",
+    "--cameras --json -q -v",
     "inspect": "STORE ROW --write-spec --json -q -v",
     "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
     "--json -q -v",

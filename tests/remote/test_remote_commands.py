@@ -31,7 +31,7 @@ def test_every_command_takes_a_url(
         assert prepared.code == 0, prepared.err
         assert f" spm verify-targets {name}\n" in prepared.out
     before = objects()
-    assert "1 of 1 shards were there" in spm(*prepare, names[1]).out
+    assert "nothing: all 6 rows were there" in spm(*prepare, names[1]).out
     assert objects() == before
     found = [json.loads(spm("inspect", name, "--json").out) for name in names]
     assert {**found[0], "store": ""} == {**found[1], "store": ""}

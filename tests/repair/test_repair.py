@@ -128,7 +128,9 @@ def test_unfinished_and_unreadable_stores_say_what_to_run(path: Path) -> None:
     root = form.file(form.root)
     whole = root.read_bytes()
     root.write_bytes(whole[:-40] if path.is_dir() else whole[:100])
-    with pytest.raises(StoreError, match=r"run the spm prepare command that made it again: what it finds whole"):
+    with pytest.raises(
+        StoreError, match="run the spm prepare command that made it again, which keeps what is as it was"
+    ):
         repair_store(path, root=root_of(path))
     root.write_bytes(whole)
     Ledger(path).file(1).unlink()

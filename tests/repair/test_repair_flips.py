@@ -33,7 +33,9 @@ def test_any_flip_is_mended(flips: int, path: Path) -> None:
             repair_store(path, root=root_of(path))
         except StoreError as error:
             assert name == form_of(path).file(form_of(path).root).relative_to(path.parent).as_posix()
-            with pytest.raises(StoreError, match="run the spm prepare command that made it again: what it finds whole"):
+            with pytest.raises(
+                StoreError, match="run the spm prepare command that made it again, which keeps what is as it was"
+            ):
                 repair_store(path, root=root_of(path))
             assert str(path) in str(error)  # noqa: PT017
             prepare_store(plan_store(source, layout.spec, path, shard_rows=4))
