@@ -90,6 +90,7 @@ class RowReader:
             raise StoreError(
                 f"{store.path}: each of the {len(store)} rows was skipped when it was prepared; see spm inspect"
             )
+        self._sizes = store.table("row/size_hw") if store.layout.images else None
         self._codec = Codec(replace(store.spec, dtype="float32"))
         if self.targets == "drawn":  # compiled once here, not by every thread or worker
             nobody = People.empty(len(store.skeleton), store.spec.dims)
@@ -127,8 +128,8 @@ class RowReader:
         if not len(rows):
             return
         try:
-            if buffers.images is not None:
-                self._fill_images(buffers.images[where], rows)
+            if buffers.images is not None and self._sizes is not None:
+                self._fill_images(buffers.images[where], rows, self._sizes[rows])
             if buffers.kept:
                 buffers.kept[part].encode(self.store.people_batch(rows), self._cameras(rows))
             elif buffers.targets is not None:
@@ -148,9 +149,8 @@ class RowReader:
             position,
         )
 
-    def _fill_images(self, images: NDArray[np.uint8], rows: Rows) -> None:
-        sizes = self.store.read("row/size_hw", rows).tolist()
-        for row, (height, width), image in zip(rows.tolist(), sizes, images, strict=True):
+    def _fill_images(self, images: NDArray[np.uint8], rows: Rows, sizes: NDArray[np.uint32]) -> None:
+        for row, (height, width), image in zip(rows.tolist(), sizes.tolist(), images, strict=True):
             data = self.store.image_bytes(row)
             try:
                 load_input(data, (height, width), self.store.spec.input_hw, out=image)
