@@ -223,10 +223,11 @@ class Store:
         """
         if not isinstance(self.path, RemotePath):
             return
-        keys = [self._form.file_key(self._array(name)) for name in names]
+        keys = {name: self._form.file_key(self._array(name)) for name in names}
         shards = np.unique(row_numbers(rows, len(self)) // self.layout.shard_rows).tolist()
-        files = (self._form.shard_files(self.layout, shard) for shard in shards)
-        bring([of_shard[key] for of_shard in files for key in keys])
+        files = {shard: self._form.shard_files(self.layout, shard) for shard in shards}
+        known = {(name, shard): self._files.find((name, shard), "unknown") for shard in shards for name in keys}
+        bring([files[shard][keys[name]] for (name, shard), file in known.items() if file is not None])
 
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)
