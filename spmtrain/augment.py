@@ -9,6 +9,7 @@ Letters: B rows of a batch; K joints; D axes; H, W cells of a map.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,9 +21,15 @@ from spmtrain.maps import Maps, TargetMaps
 MIRROR_STREAM = 1
 
 
+@lru_cache
+def _index(flip: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return joints as an index that is on the device already: to copy it there would make each step wait."""
+    return torch.tensor(flip, device=device)
+
+
 def mirror_offsets(offsets: Tensor, flip: Sequence[int]) -> Tensor:
     """Return offsets (B, K, D, H, W) of the mirror images; ``flip`` (K,) is the skeleton's."""
-    mirrored = offsets[:, list(flip)].flip(-1)
+    mirrored = offsets[:, _index(tuple(flip), offsets.device)].flip(-1)
     mirrored[:, :, 0].neg_()
     return mirrored
 
@@ -51,7 +58,7 @@ def mirror_rows(images: Tensor, targets: TargetMaps, which: Tensor, flip: Sequen
     targets.offsets[which] = mirror_offsets(targets.offsets[which], flip)
     for counts in (targets.count, targets.count_z):
         if counts is not None:
-            counts[which] = counts[which][:, list(flip)].flip(-1)
+            counts[which] = counts[which][:, _index(tuple(flip), counts.device)].flip(-1)
     for maps in (targets.root_heatmap, targets.ignore, targets.root_depth):
         if maps is not None:
             maps[which] = maps[which].flip(-1)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from spmdata.camera import Camera
 from spmdata.codec import Codec
 from spmdata.errors import SpecError, StoreError
-from spmdata.images import load_input
 from spmdata.metrics.oks import OksScores, oks_scores
 from spmdata.metrics.pck import pck
 from spmdata.metrics.pose3d import Pose3dScores, pose3d_scores
 from spmdata.people import People
 from spmdata.store.reader import Store
+from spmdata.store.schema import RowStatus
+from spmdata.stream import RowStream
 from spmtrain.predict import Predictor
-
-#: Images decoded ahead of the network, in batches.
-AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -99,26 +91,26 @@ def evaluate(
         if ours != theirs:
             said = [getattr(value, "name", value) for value in (ours, theirs)]
             raise SpecError(f"the network was trained with {name} {said[0]}, {store.path} has {said[1]}")
-    rows = np.flatnonzero(store.status == 0)
-    if not len(rows):
-        raise StoreError(f"{store.path}: every row was skipped when it was prepared; see spm inspect")
     spec, codec = predictor.spec, Codec(predictor.spec)
     cameras: list[Camera | None] = []
     truth: list[People] = []
     found: list[People] = []
     perfect: list[People] = []
-    for part, images in _images(store, rows, batch, threads):
-        people = [store.people(int(row)) for row in part]
-        back = [store.affine(int(row)).inverse() for row in part]
-        seen = [Camera.of_intrinsics(numbers) for numbers in store.read("row/camera", part)]
-        drawn = codec.decode_batch(codec.encode_batch(people, cameras=seen), seen)
-        for ours, theirs in ((truth, people), (found, predictor.inputs(images, seen)), (perfect, drawn)):
-            ours += [p.transform(affine) for p, affine in zip(theirs, back, strict=True)]
-        cameras += [camera and camera.transform(affine) for camera, affine in zip(seen, back, strict=True)]
-        if on_rows:
-            on_rows(len(truth), len(rows))
+    rows = int((store.status == RowStatus.OK).sum())
+    with RowStream(store, batch, threads=threads, once=True, targets="none") as stream:
+        for part in stream:
+            people = [store.people(row) for row in part.rows.tolist()]
+            back = [store.affine(row).inverse() for row in part.rows.tolist()]
+            seen = [Camera.of_intrinsics(numbers) for numbers in store.read("row/camera", part.rows)]
+            drawn = codec.decode_batch(codec.encode_batch(people, cameras=seen), seen)
+            at_peaks = predictor.inputs(torch.tensor(part.images), seen)
+            for ours, theirs in ((truth, people), (found, at_peaks), (perfect, drawn)):
+                ours += [p.transform(affine) for p, affine in zip(theirs, back, strict=True)]
+            cameras += [camera and camera.transform(affine) for camera, affine in zip(seen, back, strict=True)]
+            if on_rows:
+                on_rows(len(truth), rows)
     return Evaluation(
-        images=len(rows),
+        images=rows,
         people=sum(int((~p.regions).sum()) for p in truth),
         scores=oks_scores(truth, found, store.skeleton),
         ceiling=oks_scores(truth, perfect, store.skeleton),
@@ -127,25 +119,3 @@ def evaluate(
         pose3d=pose3d_scores(truth, found, cameras, spec.skeleton, spec.root) if spec.dims == 3 else None,
         ceiling_pose3d=pose3d_scores(truth, perfect, cameras, spec.skeleton, spec.root) if spec.dims == 3 else None,
     )
-
-
-def _images(
-    store: Store, rows: NDArray[np.intp], batch: int, threads: int
-) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-    """Yield rows and their inputs (B, H_px, W_px, 3) uint8 in order, the last batch short, a few read ahead."""
-    sizes = store.table("row/size_hw")
-
-    def read(part: NDArray[np.intp]) -> Tensor:
-        inputs = np.empty((len(part), *store.spec.input_hw, 3), np.uint8)
-        for row, out in zip(part.tolist(), inputs, strict=True):
-            height, width = sizes[row].tolist()
-            load_input(store.image_bytes(row), (height, width), store.spec.input_hw, out=out)
-        return torch.from_numpy(inputs)
-
-    parts = [rows[at : at + batch] for at in range(0, len(rows), batch)]
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(read, part) for part in parts[:AHEAD])
-        for part, later in zip_longest(parts, parts[AHEAD:]):
-            if later is not None:
-                waiting.append(pool.submit(read, later))
-            yield part, waiting.popleft().result()

@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import signal
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from spmdata.errors import SpecError, SpmError
+from spmdata.errors import SpecError
 from spmdata.store.reader import Store, open_store
 from spmtrain.augment import mirror_rows, mirrored_rows
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import TrainConfig
 from spmtrain.evaluate import Evaluation, evaluate
+from spmtrain.log import Log, Step, StepLog
 from spmtrain.loss import Loss
 from spmtrain.model import build_model
 from spmtrain.optim import Ema, build_optimisers, lr_at, set_lr
 from spmtrain.predict import Predictor
 from spmtrain.stream import ShardStream
-
-
-@dataclass(frozen=True)
-class StepLog:
-    """What one optimiser step did.
-
-    Parameters
-    ----------
-    step : int
-        From 1 to ``config.steps``.
-    total : float
-        The loss that was descended.
-    root, offsets : tuple of float, (S,)
-        Its terms by stage, before beta.
-    offsets_z, root_depth : tuple of float, (S,)
-        Those of depth, before beta_depth; 0 in 2D.
-    lr : float
-        Learning rate.
-    gradient : float
-        Length of the gradient before clipping.
-    wait_s, step_s : float
-        Seconds spent waiting for the batch, and in the whole step.
-    """
-
-    step: int
-    total: float
-    root: tuple[float, ...]
-    offsets: tuple[float, ...]
-    offsets_z: tuple[float, ...]
-    root_depth: tuple[float, ...]
-    lr: float
-    gradient: float
-    wait_s: float
-    step_s: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +67,7 @@ def fit(
     config : TrainConfig
         Network, optimiser, device, output folder.
     on_step : callable, optional
-        Called after every step; nothing is printed here.
+        Called for every step, while the next one is computed; nothing is printed here.
     val : Store or path, optional
         A store to evaluate on: every ``config.eval_every`` steps and at the end.
     resume : bool
@@ -131,14 +99,15 @@ def fit(
     criterion = Loss(store.spec, config)
     optimisers = build_optimisers(network, config)
     ema = Ema(network, config.ema)
-    first, best = 1, -1.0
+    step, best = 0, -1.0
     if done is not None:
         network.load_state_dict(done.weights)
         for optimiser, state in zip(optimisers, done.optimisers, strict=True):
             optimiser.load_state_dict(state)
         ema.load(done.average)
-        first, best = done.step + 1, done.best_ap
-    log = _Log(path.with_name("metrics.jsonl"), first)
+        step, best = done.step, done.best_ap
+    first = step + 1
+    launched: deque[Step] = deque()
     losses: list[float] = []
     evaluation = None
 
@@ -150,85 +119,66 @@ def fit(
             config=config,
             spec=store.spec,
             store_fingerprint=store.layout.fingerprint(),
-            step=first - 1 + len(losses),
+            step=step,
             best_ap=best,
         )
 
-    stream = ShardStream(store, config.batch, config.seed, _threads(config), device, (first - 1) * config.batch)
-    with _torch_threads(config.threads), stream as batches:
+    def tell(on_step: Callable[[StepLog], None] | None, but: int = 0) -> None:
+        """Log the steps that were launched, but the last so many, when their numbers are there."""
+        while len(launched) > but:
+            entry = launched.popleft().log()
+            losses.append(entry.total)
+            log.write(asdict(entry))
+            if on_step is not None:
+                on_step(entry)
+
+    stream = ShardStream(store, config.batch, config.seed, _threads(config), device, step * config.batch)
+    with _torch_threads(config.threads), stream as batches, Log(path.with_name("metrics.jsonl"), first) as log:
         try:
-            for step in range(first, config.steps + 1):
+            while step < config.steps:
                 start = time.perf_counter()
                 batch = next(batches)
                 ready = time.perf_counter()
 
-                mirrored = mirrored_rows(config.seed, batch.position, config.batch, config.mirror)
-                mirror_rows(batch.images, batch.targets, mirrored.to(device), store.skeleton.flip)
-                lr = lr_at(step, config)
-                set_lr(optimisers, lr)
-                with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                    stages = network(batch.images)
-                terms = criterion(stages, batch.targets)
-                total = terms.total.item()
-                if not terms.total.isfinite():
-                    raise SpmError(
-                        f"the loss is {total} at step {step}, rows {batch.rows.tolist()}; "
-                        "look at them with spm inspect, or lower the learning rate"
-                    )
-                network.zero_grad()
-                terms.total.backward()  # type: ignore[no-untyped-call]
-                gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf")).item()
-                for optimiser in optimisers:
-                    optimiser.step()
-                ema.update(step)
+                with _uninterrupted():
+                    mirrored = mirrored_rows(config.seed, batch.position, config.batch, config.mirror)
+                    mirrored = mirrored.to(device, non_blocking=True)
+                    mirror_rows(batch.images, batch.targets, mirrored, store.skeleton.flip)
+                    lr = lr_at(step + 1, config)
+                    set_lr(optimisers, lr)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                        stages = network(batch.images)
+                    terms = criterion(stages, batch.targets)
+                    network.zero_grad()
+                    terms.total.backward()  # type: ignore[no-untyped-call]
+                    gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf"))
+                    for optimiser in optimisers:
+                        optimiser.step()
+                    ema.update(step + 1)
+                    step += 1
+                    launched.append(Step(step, batch.rows, terms, gradient, lr, ready - start))
 
-                losses.append(total)
-                root, offsets, offsets_z, root_depth = (tuple(term.tolist()) for term in terms[1:])
-                end = time.perf_counter()
-                times = (ready - start, end - start)
-                entry = StepLog(step, total, root, offsets, offsets_z, root_depth, lr, gradient, *times)
-                log.write(asdict(entry))
-                if on_step is not None:
-                    on_step(entry)
+                tell(on_step, but=1)  # the device computes that one
+                launched[-1].step_s = time.perf_counter() - start
                 last = step == config.steps
-                if val is not None and (last or (config.eval_every and step % config.eval_every == 0)):
+                evaluates = val is not None and (last or (config.eval_every and step % config.eval_every == 0))
+                saves = last or step % config.save_every == 0
+                if evaluates or saves:
+                    tell(on_step)
+                if val is not None and evaluates:
                     evaluation = evaluate(Predictor(checkpoint(), device.type), val, threads=_threads(config))
                     log.write({"step": step, "evaluation": evaluation.to_json()})
                     if best < (reached := evaluation.scores.AP):
                         best = reached
                         checkpoint().save(path.with_name("best.pt"))
-                if last or step % config.save_every == 0:
+                if saves:
                     checkpoint().save(path)
         except KeyboardInterrupt:
-            if losses:
+            tell(None)
+            if step >= first:
                 checkpoint().save(path)
             raise
-        finally:
-            log.close()
     return FitResult(path, tuple(losses), evaluation)
-
-
-class _Log:
-    """``metrics.jsonl``: a line a step and an evaluation; resumed, it forgets what came after the checkpoint."""
-
-    def __init__(self, path: Path, first: int) -> None:
-        kept = [line for line in _lines(path) if json.loads(line)["step"] < first]
-        path.write_text("".join(kept))
-        self._file = path.open("a")
-
-    def write(self, entry: dict[str, Any]) -> None:
-        """Add one line."""
-        self._file.write(json.dumps(entry) + "\n")
-
-    def close(self) -> None:
-        """Flush and close."""
-        self._file.close()
-
-
-def _lines(path: Path) -> list[str]:
-    """Return the whole lines of a log; a kill may have cut the last."""
-    text = path.read_text() if path.exists() else ""
-    return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _device(config: TrainConfig) -> torch.device:
@@ -261,6 +211,23 @@ def _resumed(path: Path, store: Store, config: TrainConfig) -> Checkpoint:
 
 def _threads(config: TrainConfig) -> int:
     return config.threads or torch.get_num_threads()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C take effect at the end of the block, where it would raise KeyboardInterrupt: half a step is none."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    noted: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if noted:
+        raise KeyboardInterrupt
 
 
 @contextmanager

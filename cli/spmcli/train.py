@@ -11,7 +11,7 @@ from spmcli.options import PATH, STORE, Place, Settings, talking
 from spmcli.output import plain_note, print_json, print_pairs, progress, seconds_text
 
 if TYPE_CHECKING:
-    from spmtrain.loop import StepLog
+    from spmtrain.log import StepLog
 
 
 @click.command("train")

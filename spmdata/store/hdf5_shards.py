@@ -196,6 +196,8 @@ def text_bytes_of(path: Path, names: Sequence[str]) -> list[int]:
 class Hdf5Shard(ShardFile):
     """One array of one open shard file; `ShardFile` says how it is read."""
 
+    _frame = 0, 0
+
     def read_into(self, number: int, out: NDArray[Any]) -> None:
         """Decode a chunk of a fixed dtype into a C-contiguous array; StoreError on damage."""
         self.decoded(number, lambda chunk: out.fill(0) if chunk is None else unpack_into(checked(chunk), out))

@@ -27,7 +27,7 @@ from spmdata.store.arrays import ArraySpec
 from spmdata.store.form import form_of
 from spmdata.store.ledger import Ledger
 from spmdata.store.manifest import read_layout
-from spmdata.store.remote import AnyPath, StoreName, bring
+from spmdata.store.remote import AnyPath, RemotePath, StoreName, bring
 from spmdata.store.rows import Rows, one_row, row_numbers
 from spmdata.store.schema import RowStatus, StoreSpec
 from spmdata.store.shards import ShardFile
@@ -91,11 +91,13 @@ class Store:
         self.path, self.layout, self.attributes = path, layout, attributes
         self._form = form_of(path.absolute())  # files are opened later, perhaps from another folder
         self._arrays = {array.name: array for array in layout.arrays()}
-        self._people = [self._arrays[f"people/{name}"] for name in PeopleBatch._fields]
+        people = [(name, self._arrays[f"people/{name}"]) for name in PeopleBatch._fields]
+        self._people = np.dtype([(name, array.numpy, array.row_shape) for name, array in people])
         files = min(4096, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
         self._files: Window[ShardFile | None] = Window(files, lambda file: 1)
         self._tables: Window[NDArray[Any]] = Window(WINDOW_BYTES, _weight)
-        self._crowds: Window[list[NDArray[Any]]] = Window(WINDOW_BYTES, lambda tables: sum(map(_weight, tables)))
+        #: Shards of people, all of a row together: rows from anywhere are then put side by side by one copy each.
+        self._crowds: Window[NDArray[np.void]] = Window(WINDOW_BYTES, _weight)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it is, not what it keeps."""
@@ -159,15 +161,10 @@ class Store:
         return out
 
     def table(self, name: str) -> NDArray[Any]:
-        """Return a whole array, (N, ...), read-only; kept while it fits into the window.
-
-        Raises
-        ------
-        StoreError
-            No such array, or damage.
-        """
+        """Return a whole array, (N, ...), read-only; kept while it fits into the window. StoreError as for `read`."""
 
         def whole() -> NDArray[Any]:
+            self.read_ahead([name], slice(None))
             values = self.read(name, slice(None))
             values.flags.writeable = False
             return values
@@ -181,33 +178,27 @@ class Store:
 
     def people(self, row: int) -> People:
         """Return the people of one row in input px, every score 1; StoreError as for `read`."""
-        shard, number = divmod(one_row(row, len(self)), self.layout.shard_rows)
-        return PeopleBatch(*self._people_of(shard)).people(number)
+        return self.people_batch([one_row(row, len(self))]).people(0)
 
     def people_batch(self, rows: Rows) -> PeopleBatch:
         """Return the people of several rows as padded tables; StoreError as for `read`."""
-        numbers = row_numbers(rows, len(self))
-        columns = [np.empty((len(numbers), *array.row_shape), array.numpy) for array in self._people]
-        for i, row in enumerate(numbers.tolist()):
-            shard, number = divmod(row, self.layout.shard_rows)
-            for column, table in zip(columns, self._people_of(shard), strict=True):
-                column[i] = table[number]
-        return PeopleBatch(*columns)
+        places = [divmod(row, self.layout.shard_rows) for row in row_numbers(rows, len(self)).tolist()]
+        own = [self._people_of(shard)[number : number + 1] for shard, number in places]
+        together = np.concatenate(own or [self._people_of(0)[:0]]).view(self._people)
+        return PeopleBatch(*(np.ascontiguousarray(together[name]) for name in PeopleBatch._fields))
 
     def image_bytes(self, row: int) -> bytes:
         """Return one image as it was encoded, checked against ``image_crc32c``; empty for a skipped row.
 
-        Raises
-        ------
-        StoreError
-            A store without images, no such row, or damage.
+        StoreError for a store without images, no such row, or damage.
         """
         shard, number = divmod(one_row(row, len(self)), self.layout.shard_rows)
-        array = self._array("image")
-        file = self._file(array, shard)
-        data: bytes = file.items(number)[0] if file else b""
-        expected = int(self._table(self._arrays["image_crc32c"], shard)[number])
+        file = self._file(self._array("image"), shard)
+        data = file.image(number) if file else b""
+        expected = self._table(self._arrays["image_crc32c"], shard).item(number)
         if crc32c(data) != expected:
+            if file:
+                file.items(number)  # which says so when it is the chunk that is damaged
             raise StoreError(f"image row {row}: its crc32c is {crc32c(data):08x}, image_crc32c says {expected:08x}")
         return data
 
@@ -230,10 +221,13 @@ class Store:
 
         For who will read many rows of these shards soon. StoreError as for `read`, RemoteError as for `open_store`.
         """
-        keys = [self._form.file_key(self._array(name)) for name in names]
+        if not isinstance(self.path, RemotePath):
+            return
+        keys = {name: self._form.file_key(self._array(name)) for name in names}
         shards = np.unique(row_numbers(rows, len(self)) // self.layout.shard_rows).tolist()
-        files = (self._form.shard_files(self.layout, shard) for shard in shards)
-        bring([of_shard[key] for of_shard in files for key in keys])
+        files = {shard: self._form.shard_files(self.layout, shard) for shard in shards}
+        known = {(name, shard): self._files.find((name, shard), "unknown") for shard in shards for name in keys}
+        bring([files[shard][keys[name]] for (name, shard), file in known.items() if file is not None])
 
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self.layout.array(name)
@@ -267,8 +261,16 @@ class Store:
 
         return self._tables.get((array.name, shard), decode)
 
-    def _people_of(self, shard: int) -> list[NDArray[Any]]:
-        return self._crowds.get(shard, lambda: [self._table(array, shard) for array in self._people])
+    def _people_of(self, shard: int) -> NDArray[np.void]:
+        """Return the people of one shard, the bytes of `_people` a row, (R,)."""
+
+        def together() -> NDArray[np.void]:
+            crowd = np.zeros(self.layout.shard_rows, self._people)
+            for name in PeopleBatch._fields:
+                crowd[name] = self._table(self._array(f"people/{name}"), shard)
+            return crowd.view(f"V{self._people.itemsize}")
+
+        return self._crowds.get(shard, together)
 
     def _file(self, array: ArraySpec, shard: int) -> ShardFile | None:
         return self._files.get((array.name, shard), lambda: self._open(array, shard))

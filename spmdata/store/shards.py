@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.chunks import CRC, decode_into, decode_items, encode_chunk
+from spmdata.store.chunks import CRC, LENGTH, decode_into, decode_items, encode_chunk
 from spmdata.store.durable import remove_file, write_file
 from spmdata.store.remote import AnyPath, StorePath
 
@@ -93,6 +93,9 @@ class ShardFile:
         The index is damaged; the message names array and shard.
     """
 
+    #: Bytes before and after an image in its chunk: the vlen framing, and the crc32c.
+    _frame = 2 * LENGTH.size, CRC.size
+
     def __init__(self, path: StorePath, array: ArraySpec, shard: int, shard_rows: int) -> None:
         self._array, self._shard, self._rows = array, shard, shard_rows
         self._path: AnyPath = path
@@ -143,23 +146,31 @@ class ShardFile:
 
     def expect(self, number: int) -> None:
         """Have the disk fetch a chunk that will be read soon: it fetches many at once as quickly as one."""
-        offset, length = self._index[number].tolist()
+        offset, length = self._index.item(number, 0), self._index.item(number, 1)
         if offset + length <= self._end and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._handle, offset, length, os.POSIX_FADV_WILLNEED)
 
-    def chunk(self, number: int) -> bytes | None:
-        """Return the stored bytes of a chunk, unchecked; None when it is absent.
+    def image(self, number: int) -> bytes:
+        """Return the image in a chunk of ``bytes``, unchecked; empty when there is none.
+
+        For who knows its crc32c: that of the chunk says no more, and `items` says what is wrong with it.
+        """
+        return self.chunk(number, *self._frame) or b""
+
+    def chunk(self, number: int, before: int = 0, after: int = 0) -> bytes | None:
+        """Return the stored bytes of a chunk, unchecked, but so many at either end; None when it is absent.
 
         Raises
         ------
         StoreError
             It lies outside of the file, or the file ends early.
         """
-        offset, length = self._index[number].tolist()
+        offset, length = self._index.item(number, 0), self._index.item(number, 1)
         if offset == length == ABSENT:
             return None
         if offset + length > self._end:
             raise self.damaged(number, f"the index puts it at {offset} + {length} of {self._end} bytes")
+        offset, length = offset + before, max(0, length - before - after)
         data = self._bytes(offset, length)
         if len(data) != length:
             raise self.damaged(number, "the file ends before it")

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+D = TypeVar("D")
 V = TypeVar("V")
 
 
@@ -26,13 +27,13 @@ class Window(Generic[V]):
         self._limit, self._weigh = limit, weigh
         self._clear()
 
-    def find(self, key: Hashable) -> V | None:
+    def find(self, key: Hashable, default: D | None = None) -> V | D | None:
         """Return the value of a key if it is kept."""
         self._own()
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
-            return self._values.get(key)
+            return self._values.get(key, default)
 
     def get(self, key: Hashable, make: Callable[[], V]) -> V:
         """Return the value of a key, made now if it is not kept; two threads may make one twice."""

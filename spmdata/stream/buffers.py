@@ -18,6 +18,7 @@ from spmdata.codec import Codec, Targets
 from spmdata.codec.kept import Kept
 from spmdata.errors import ImageError, SpecError, StoreError
 from spmdata.images import load_input
+from spmdata.padded import PeopleBatch
 from spmdata.people import People
 from spmdata.store.reader import Store
 from spmdata.store.schema import RowStatus
@@ -90,6 +91,11 @@ class RowReader:
             raise StoreError(
                 f"{store.path}: each of the {len(store)} rows was skipped when it was prepared; see spm inspect"
             )
+        self._sizes = store.table("row/size_hw") if store.layout.images else None
+        people = (*(f"people/{name}" for name in PeopleBatch._fields), *["row/camera"] * (store.spec.dims == 3))
+        targets_of = {"stored": Targets._fields, "drawn": people, "none": ()}[self.targets]
+        needed = {"image", "image_crc32c", *targets_of}
+        self._arrays = [array.name for array in store.layout.arrays() if array.name in needed]
         self._codec = Codec(replace(store.spec, dtype="float32"))
         if self.targets == "drawn":  # compiled once here, not by every thread or worker
             nobody = People.empty(len(store.skeleton), store.spec.dims)
@@ -113,6 +119,10 @@ class RowReader:
         kept = tuple(Kept(self._codec, part.stop - part.start, out=targets.at(part)) for part in drawn)
         return Buffers(images, targets, slices, kept)
 
+    def read_ahead(self, rows: Rows) -> None:
+        """Bring what these rows need into memory, from a store at a URL; see `Store.read_ahead`."""
+        self.store.read_ahead(self._arrays, rows)
+
     def fill(self, buffers: Buffers, part: int, rows: Rows) -> None:
         """Fill one part of the buffers with its share of a batch's rows, (n,) or fewer.
 
@@ -127,8 +137,8 @@ class RowReader:
         if not len(rows):
             return
         try:
-            if buffers.images is not None:
-                self._fill_images(buffers.images[where], rows)
+            if buffers.images is not None and self._sizes is not None:
+                self._fill_images(buffers.images[where], rows, self._sizes[rows])
             if buffers.kept:
                 buffers.kept[part].encode(self.store.people_batch(rows), self._cameras(rows))
             elif buffers.targets is not None:
@@ -148,9 +158,8 @@ class RowReader:
             position,
         )
 
-    def _fill_images(self, images: NDArray[np.uint8], rows: Rows) -> None:
-        sizes = self.store.read("row/size_hw", rows).tolist()
-        for row, (height, width), image in zip(rows.tolist(), sizes, images, strict=True):
+    def _fill_images(self, images: NDArray[np.uint8], rows: Rows, sizes: NDArray[np.uint32]) -> None:
+        for row, (height, width), image in zip(rows.tolist(), sizes.tolist(), images, strict=True):
             data = self.store.image_bytes(row)
             try:
                 load_input(data, (height, width), self.store.spec.input_hw, out=image)

@@ -26,6 +26,33 @@ from spmdata.stream.order import RowOrder, RowPass, check_rank, share
 AHEAD = 2
 
 
+class _Coming:
+    """The shards of rows to come, brought into memory by one more thread; from a disk that is nothing.
+
+    Bounded: those of a stretch of rows, a shard's worth, beyond the batches that are being read.
+    """
+
+    def __init__(self, reader: RowReader, order: RowOrder | RowPass, position: int, batch: int) -> None:
+        self._reader, self._order, self._until = reader, order, position
+        self._stretch = max(batch, min(reader.store.layout.shard_rows, len(reader.rows)))
+        self._brought: deque[tuple[int, Future[None]]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spm-bring")
+
+    def before(self, position: int) -> Future[None]:
+        """Return what ends when the shards of all rows before a position are there; have the next ones brought."""
+        while self._until < position + self._stretch:
+            rows = self._order.take(self._until, self._stretch)
+            self._until += self._stretch
+            self._brought.append((self._until, self._thread.submit(self._reader.read_ahead, rows)))
+        while self._brought[0][0] < position:
+            self._brought.popleft()
+        return self._brought[0][1]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+
 class _Slot:
     """The kept buffers of one batch, and what they are being filled with."""
 
@@ -107,6 +134,7 @@ class RowStream:
         most = -(-batch // ranks)
         self._ready = deque(_Slot(self._reader.buffers(most, threads, allocate)) for _ in range(AHEAD + 1))
         self._lent: _Slot | None = self._ready.pop()
+        self._coming = _Coming(self._reader, self._order, position, batch)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="spm-stream")
         for slot in self._ready:
             self._read_ahead(slot)
@@ -140,11 +168,17 @@ class RowStream:
         slot.rows = rows[share(len(rows), self._rank, self._ranks)]
         slot.position, slot.last = self._next_read, not len(rows)
         self._next_read += self.batch
-        parts = range(len(slot.buffers.parts))
-        slot.jobs = [self._pool.submit(self._reader.fill, slot.buffers, part, slot.rows) for part in parts]
+        there, parts = self._coming.before(self._next_read), range(len(slot.buffers.parts))
+
+        def fill(part: int) -> None:
+            there.exception()  # waits; what could not be brought is told by who reads it
+            self._reader.fill(slot.buffers, part, slot.rows)
+
+        slot.jobs = [self._pool.submit(fill, part) for part in parts]
 
     def close(self) -> None:
         """End the threads, and close the files of a store that was given as a path."""
+        self._coming.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._ready.clear()
         self._lent = None

@@ -94,7 +94,7 @@ def test_store_that_is_not_there() -> None:
     [
         ("offsets/c.1.0.0.0.0", 50, (1, 4), "offsets, shard 1 .*: the chunk of row 4 is damaged"),
         ("offsets/c.1.0.0.0.0", -50, (1, None), "offsets, shard 1 .*: the crc32c of its index is wrong"),
-        ("image/c.0", 50, (0, 0), "image, shard 0 .*: the chunk of row 0 is damaged"),
+        ("image/c.0", 66, (0, 0), "image, shard 0 .*: the chunk of row 0 is damaged"),
         ("row/path/c.0", 70, (0, None), "row/path, shard 0 .*: its chunk is damaged"),
     ],
 )

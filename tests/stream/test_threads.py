@@ -26,7 +26,7 @@ from stream.conftest import ROWS, SKIPPED, Stores
 GOOD = [row for row in range(ROWS) if row != SKIPPED]
 
 
-def taken(store: Store | Path, batches: int, **options: Any) -> list[tuple[bytes, ...]]:
+def taken(store: Store | Path | str, batches: int, **options: Any) -> list[tuple[bytes, ...]]:
     """Return every row of the first batches, its number and all it holds, as bytes."""
     found = []
     with RowStream(store, **options) as stream:

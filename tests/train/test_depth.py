@@ -24,7 +24,8 @@ from spmdata.store.reader import Store, open_store
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import LossNorm, TrainConfig
 from spmtrain.evaluate import evaluate
-from spmtrain.loop import StepLog, fit
+from spmtrain.log import StepLog
+from spmtrain.loop import fit
 from spmtrain.loss import Loss
 from spmtrain.maps import Maps, TargetMaps
 from spmtrain.model import build_model

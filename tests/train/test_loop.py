@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +23,12 @@ from spmdata.store.reader import Store
 from spmdata.stream.buffers import Buffers, RowReader
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import LossNorm, Optimiser, TrainConfig
-from spmtrain.loop import StepLog, fit
+from spmtrain.log import StepLog
+from spmtrain.loop import fit
 from spmtrain.loss import Loss
 from spmtrain.maps import Maps
 from spmtrain.model import Hourglass
+from spmtrain.optim import Ema
 from spmtrain.stream import ShardStream
 
 
@@ -84,7 +91,38 @@ def test_interrupt_saves_and_goes_on(store: Store, config: TrainConfig) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fit(store, config, interrupt)
-    assert Checkpoint.load(Path(config.out) / "last.pt").step == 2
+    assert Checkpoint.load(Path(config.out) / "last.pt").step == 3  # a step is told of when the next one is launched
+    lines = (Path(config.out) / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("at", [Loss.__call__, Ema.update, ShardStream.__next__, StepLog.__init__])
+def test_ctrl_c_anywhere_leaves_whole_steps(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch, at: Callable[..., Any]
+) -> None:
+    """Half a step that is saved would be a whole one on resuming."""
+    config = replace(config, steps=6, norm="batch")
+    whole = fit(store, config)
+    calls: list[int] = []
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return at(*given, **named)
+
+    owner = next(kind for kind in (Loss, Ema, ShardStream, StepLog) if getattr(kind, at.__name__, None) is at)
+    stopped = replace(config, out=f"{config.out}2")
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, at.__name__, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(store, stopped)
+    rest = fit(store, stopped, resume=True)
+    assert rest.losses == whole.losses[-len(rest.losses) :]
+    assert 2 <= len(rest.losses) <= 4
+    one, two = (Checkpoint.load(result.checkpoint) for result in (whole, rest))
+    for name in one.weights:
+        assert torch.equal(one.weights[name], two.weights[name])
 
 
 @pytest.mark.parametrize("optimiser", ["muon", "adamw", "rmsprop"])
@@ -93,7 +131,7 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(store: Store, config: TrainCo
     whole = fit(store, config)
 
     def interrupt(log: StepLog) -> None:
-        if log.step == 4:
+        if log.step == 3:  # when step 4 is done
             raise KeyboardInterrupt
 
     stopped = replace(config, out=f"{config.out}2")
@@ -129,10 +167,11 @@ def test_loss_that_is_not_finite_names_the_rows(
     store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[int] = []
+    calls = count(1)
 
     def fall_apart(self: Hourglass, images: torch.Tensor) -> list[Maps]:
         stages = forward(self, images)
-        return stages if len(steps) < 2 else [Maps(s.root_heatmap * torch.nan, s.offsets) for s in stages]
+        return stages if next(calls) < 3 else [Maps(s.root_heatmap * torch.nan, s.offsets) for s in stages]
 
     forward = Hourglass.forward
     monkeypatch.setattr(Hourglass, "forward", fall_apart)
@@ -141,7 +180,37 @@ def test_loss_that_is_not_finite_names_the_rows(
     with pytest.raises(SpmError, match=rf"the loss is nan at step 3, rows {re.escape(str(rows))}; .*spm inspect"):
         fit(store, replace(config, steps=9), lambda log: steps.append(log.step))
     assert steps == [1, 2]
+    lines = (Path(config.out) / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
     assert not (Path(config.out) / "last.pt").exists()
+
+
+def test_refused_store_leaves_no_file_open(store: Store, config: TrainConfig) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    attributes = {"spm": store.attributes["spm"] | {"complete": False}}
+    with pytest.raises(StoreError, match="not finished"):
+        fit(Store(store.path, store.layout, attributes), config)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not (Path(config.out) / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_resumed_with_other_reading_threads_it_is_the_same_run(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Torch's own sums depend on its threads, so these stay; only those that read differ."""
+    whole = fit(store, replace(config, steps=5))
+    monkeypatch.setattr("spmtrain.loop._threads", lambda config: threads)
+    stopped = replace(config, out=f"{config.out}2", steps=5, save_every=3)
+
+    def interrupt(log: StepLog) -> None:
+        if log.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, stopped, interrupt)
+    monkeypatch.setattr("spmtrain.loop._threads", lambda config: 3 - threads)
+    assert fit(store, stopped, resume=True).losses == whole.losses[3:]
 
 
 def test_checkpoint_of_another_run_is_kept(store: Store, config: TrainConfig) -> None:
