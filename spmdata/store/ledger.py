@@ -5,8 +5,9 @@ zarr never writes a shard that is all fill value, so a missing file may be right
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +24,14 @@ class FileRecord:
 
     bytes: int
     sha256: str
+
+    @staticmethod
+    def of(pieces: Sequence[bytes]) -> FileRecord:
+        """Return the record of a file that holds these pieces one after another."""
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+        return FileRecord(sum(map(len, pieces)), digest.hexdigest())
 
 
 @dataclass(frozen=True)
