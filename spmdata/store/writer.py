@@ -20,10 +20,13 @@ from spmdata.store.arrays import ArraySpec, cast_to
 from spmdata.store.aside import remedy, set_aside
 from spmdata.store.durable import remove_file, sweep, write_file
 from spmdata.store.form import Form, form_of
-from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
+from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals, record_of
 from spmdata.store.manifest import is_of, write_manifest
-from spmdata.store.remote import AT_ONCE, StoreName, StorePath
+from spmdata.store.remote import AT_ONCE, RemotePath, StoreName, StorePath
 from spmdata.store.schema import StoreSpec
+
+#: Files of a shard under way at once on a disk: a busy one syncs all that wait together. More only cost threads.
+SYNCS_AT_ONCE = 4
 
 
 def open_or_create(path: StoreName, layout: StoreSpec, *, force: bool = False) -> dict[int, ShardRecord]:
@@ -172,11 +175,9 @@ class ShardWriter:
         """Compress some rows of an array of numbers with a chunk a row, (n, ...): `put_row` of each, checked once."""
         array = self._array(name)
         self._demand_rows(array, indices)
-        if values.shape[1:] != array.row_shape or values.dtype != array.numpy or len(values) != len(indices):
-            raise StoreError(
-                f"{name} row {self._rows[indices[0]]} must be {array.row_shape} {array.numpy}, "
-                f"got {values.shape[1:]} {values.dtype}"
-            )
+        if (shape := values.shape[1:]) != array.row_shape or values.dtype != array.numpy:
+            row, wanted = self._rows[indices[0]], f"{array.row_shape} {array.numpy}"
+            raise StoreError(f"{name} row {row} must be {wanted}, got {shape} {values.dtype}")
         for index, value in zip(indices, np.ascontiguousarray(values), strict=True):
             self._keep(array, index, self._form.encode(array, value))
 
@@ -230,7 +231,7 @@ class ShardWriter:
             for array in self._arrays.values()
         }
         found = self._form.shard_pieces(self._layout, chunks)
-        return {name: (pieces, FileRecord.of(pieces) if pieces else None) for name, pieces in found.items()}
+        return {name: (pieces, record_of(pieces) if pieces else None) for name, pieces in found.items()}
 
     def commit(self, counts: Mapping[str, int], skipped: Iterable[SkippedRow] = ()) -> ShardRecord:
         """Write every shard file, then the ledger's record, and return that.
@@ -255,8 +256,8 @@ class ShardWriter:
             else:
                 remove_file(paths[name])
 
-        # All at once: each is a request at a URL, and a disk syncs them together in a fraction of the time.
-        with ThreadPoolExecutor(min(AT_ONCE, len(files))) as pool:
+        at_once = AT_ONCE if isinstance(self._form.path, RemotePath) else SYNCS_AT_ONCE
+        with ThreadPoolExecutor(min(at_once, len(files))) as pool:
             list(pool.map(write, files))
         record = ShardRecord(
             shard=self._shard,
