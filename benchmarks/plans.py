@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from dask.callbacks import Callback
 from results import machine, table, write_section
 
 from spmdata.codec import Codec
@@ -77,25 +78,28 @@ def run_one(annotations: Path, out: Path, options: dict[str, Any]) -> dict[str, 
     """Plan and run; return the estimate, the times of the shards and the peak memory."""
     plan = plan_of(annotations, out, options)
     times: list[float] = []
-    prepare_store(plan, on_shard=lambda record, done, total: times.append(time.perf_counter()))
-    return {"estimate": asdict(plan.estimate), "times": times, "peak": process_memory()[0]}
+
+    def note(*_: object) -> None:
+        times.append(time.perf_counter())
+
+    with Callback(start=note):  # when Dask has the shards, and nothing is done yet
+        prepare_store(plan, on_shard=note)
+    return {"estimate": asdict(plan.estimate), "seconds": times[-1] - times[0], "peak": process_memory()[0]}
 
 
 def line(case: str, annotations: Path, out: Path, options: dict[str, Any]) -> list[str]:
     """Run one case in a process of its own and return its row of the table."""
     command = [sys.executable, __file__, "--one", json.dumps([str(annotations), str(out), options])]
     done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    estimate, times = Estimate(**done["estimate"]), done["times"]
+    estimate = Estimate(**done["estimate"])
     packed = sum(f.stat().st_size for f in out.parent.rglob("*") if f.is_file())
-    workers = min(cores(), len(times))
-    later = (len(times) - workers) / len(times)  # the first shards come together, one a worker
     pairs = [
         (estimate.bytes / 1e6, packed / 1e6, "MB"),
         (estimate.memory_bytes(cores()) / 1e6, done["peak"] / 1e6, "MB"),
-        (estimate.seconds(cores(), cores()) * later, times[-1] - times[0], "s"),
+        (estimate.seconds(cores(), cores()), done["seconds"], "s"),
     ]
     texts = [f"{a:.1f}, {b:.1f} {unit} ({a / b:.2f})" for a, b, unit in pairs]
-    return [out.suffix, case, f"{len(times)}", *texts]
+    return [out.suffix, case, f"{estimate.shards}", *texts]
 
 
 def alone(plan: Plan, rows: int) -> float:

@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numcodecs.zstd import compress
 from prepare import part_of
 from results import machine, table, write_section
 from store_peers import (
@@ -48,12 +49,13 @@ from spmdata.sources.base import Source
 from spmdata.sources.registry import open_source
 from spmdata.spec import TargetSpec
 from spmdata.store.arrays import row_arrays
-from spmdata.store.chunks import encode_chunk
+from spmdata.store.chunks import LEVEL, encode_chunk
 from spmdata.store.reader import Store, open_store
 
 Sides = dict[str, Callable[[Any], object]]
 #: Rows read by one call.
 BATCH = 16
+SPEC = TargetSpec(input_hw=(384, 384), hierarchical=True)
 
 
 def prepared(source: Source, path: Path, *, images: bool = False, hierarchical: bool = True) -> Store:
@@ -110,6 +112,27 @@ def bytes_table(folder: Path, root: Path) -> str:
             )
     header = ("COCO", "rows", "P", "heatmap", "offsets", "count", "ignore", "maps", "recipe")
     return table(header, rows) + "\n\nBytes a row, indexes and checksums included. Goals: maps 7,500, recipe 300."
+
+
+def level_table(source: Source) -> str:
+    """Return what the maps weigh and take to compress by zstd's level, hierarchical at 384 px."""
+    codec, arrays = Codec(SPEC), row_arrays(SPEC, 1, images=False, maps=True)
+    samples = [source[row] for row in range(64)]
+    maps = codec.encode_batch([s.people.transform(letterbox(s.size_hw, SPEC.input_hw).affine) for s in samples])
+    rows = []
+    for level in (1, 3, 5, 6, 9):
+        cells = []
+        for array in arrays:
+            values = [row.reshape(-1).view(np.uint8) for row in getattr(maps, array.name)]
+            times = []
+            for _ in range(5):
+                start = time.thread_time()
+                packed = sum(len(compress(value, level)) for value in values)
+                times.append(time.thread_time() - start)
+            cells.append(f"{packed / len(samples):,.0f} B, {median(times) / len(samples) * 1e6:.0f} us")
+        rows.append([f"{level}", *cells])
+    header = ("level", *(array.name for array in arrays))
+    return f"Maps of a row by zstd's level, a store's is {LEVEL}:\n\n{table(header, rows)}"
 
 
 def map_tables(folder: Path, source: Source, rng: random.Random, rounds: int) -> list[str]:
@@ -189,12 +212,11 @@ def prepare_table(folder: Path, root: Path, rounds: int) -> str:
     """Return preparing rows without images against encoding, packing and checksums alone."""
     annotations = root / "annotations/person_keypoints_val2017.json.gz"
     source = open_source("coco", annotations=annotations, no_images=True)
-    spec = TargetSpec(input_hw=(384, 384), hierarchical=True)
-    codec, arrays, n = Codec(spec), row_arrays(spec, 1, images=False, maps=True), len(source)
+    codec, arrays, n = Codec(SPEC), row_arrays(SPEC, 1, images=False, maps=True), len(source)
     kept, path = codec.empty_targets(4), folder / "prepared.zarr"
-    plan = plan_store(source, spec, path, images=False)
+    plan = plan_store(source, SPEC, path, images=False)
     samples = [source[i] for i in range(n)]
-    people = [sample.people.transform(letterbox(sample.size_hw, spec.input_hw).affine) for sample in samples]
+    people = [sample.people.transform(letterbox(sample.size_hw, SPEC.input_hw).affine) for sample in samples]
 
     def alone(number: object) -> None:
         for at in range(0, n, 4):
@@ -231,7 +253,8 @@ def main() -> None:
         part = folder / "person_keypoints_val2017.json"
         part.write_text(json.dumps(part_of(content, arguments.rows / len(content["images"]))))
         source = open_source("coco", annotations=part, no_images=True)
-        sections = [bytes_table(folder, root), *map_tables(folder, source, rng, arguments.rounds)]
+        sections = [bytes_table(folder, root), level_table(source)]
+        sections += [*map_tables(folder, source, rng, arguments.rounds)]
         sections.append(recipe_table(folder, open_store(folder / "maps.zarr"), rng, arguments.rounds))
         sections.append(image_table(folder, root, rng, arguments.rounds))
         sections.append(prepare_table(folder, root, max(2, arguments.rounds // 6)))

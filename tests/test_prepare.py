@@ -126,7 +126,9 @@ def test_a_cluster_writes_the_same_bytes(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     prepare_store(plan_small(tmp_path, n=40))
     other = plan_small(tmp_path, "b.zarr")  # ten shards, more than are under way at once
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    # Workers are threads here, reached by TCP all the same; tests of test_prepare_cluster.py start and kill processes.
+    few = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "protocol": "tcp"}
+    with distributed.LocalCluster(**few, dashboard_address=None) as cluster:
         prepare_store(other, scheduler=cluster.scheduler_address)
     assert tree(other.path) == tree(tmp_path / "a.zarr")
 

@@ -40,13 +40,15 @@ def test_a_plan_estimates_bytes(
 
 def test_a_plan_counts_rounds_of_workers_and_cores() -> None:
     estimate = Estimate(
-        bytes=0, core_seconds=70.0, image_core_seconds=60.0, shards=5, peak_bytes=900, base_bytes=100,
-        worker_bytes=50, shard_seconds=0.5,
+        bytes=0, core_seconds=70.0, image_core_seconds=60.0, shards=5, largest=0.2, peak_bytes=900,
+        base_bytes=100, worker_bytes=50, shard_seconds=0.5,
     )  # fmt: skip
     assert estimate.seconds(1, 1) == 70
     assert estimate.seconds(1, 4) == 5 * (2 + 12 / 2)  # two threads for the images of a shard
     assert estimate.seconds(4, 4) == pytest.approx(2 * 14 * SHARING)  # five shards in two rounds
     assert estimate.seconds(8, 4) == pytest.approx(14 * 5 / 4 * SHARING)  # more workers than shards, and than cores
+    small_last = replace(estimate, image_core_seconds=0.0, shards=4, largest=0.32)  # three whole shards and an eighth
+    assert small_last.seconds(2, 2) == pytest.approx(2 * 0.32 * 70 * SHARING)
     assert replace(estimate, core_seconds=0.1, image_core_seconds=0.0).seconds(2, 2) == 3 * 0.5
     assert estimate.memory_bytes(2) == 900
     assert replace(estimate, peak_bytes=0).memory_bytes(8) == 100 + 5 * 50

@@ -21,6 +21,8 @@ INPUT_PX = 128
 VAL_ROWS = 240
 #: Steps of the trial that tells how fast this machine is; the first ones warm up.
 TRIAL_STEPS, WARM_STEPS = 40, 10
+#: Steps of the training itself, however slow the machine.
+LEAST_STEPS = 30
 #: Seconds kept back for evaluation, pictures and what the trial misjudges.
 RESERVE_SECONDS = 20.0
 #: Images drawn for each minute: on two cores each is then seen about eleven times, half of them mirrored.
@@ -122,7 +124,7 @@ def _train(settings: Settings, out: Path, config: TrainConfig, left: float) -> t
     )
     shutil.rmtree(out / "trial")
     each = median(trial[WARM_STEPS:])
-    steps = max(30, int((left - (time.perf_counter() - start)) / each))
+    steps = max(LEAST_STEPS, int((left - (time.perf_counter() - start)) / each))
     config = replace(config, steps=steps)
     start = time.perf_counter()
     with progress(settings, "train", "steps") as advance:

@@ -37,8 +37,8 @@ class FormCosts:
     ----------
     chunk_bytes, shard_bytes : int
         On disk, for each chunk of a row and for each shard: indices, ledger, and HDF5's own structure.
-    shard_seconds : float
-        The least time of a shard: its files are synced.
+    shard_seconds, file_core_seconds : float
+        The least time of a shard, whose files are synced; and what the system takes of a core for its files.
     copies : float
         A shard's bytes in memory: while one is written the next is made, and a file of HDF5 is made in memory.
     run_bytes : int
@@ -48,13 +48,14 @@ class FormCosts:
     chunk_bytes: int
     shard_bytes: int
     shard_seconds: float
+    file_core_seconds: float
     copies: float
     run_bytes: int
 
 
 COSTS = {
-    ".zarr": FormCosts(chunk_bytes=16, shard_bytes=5_000, shard_seconds=0.03, copies=2, run_bytes=32_000_000),
-    ".h5": FormCosts(chunk_bytes=30, shard_bytes=15_000, shard_seconds=0.02, copies=4.5, run_bytes=50_000_000),
+    ".zarr": FormCosts(16, 5_000, shard_seconds=0.02, file_core_seconds=0.01, copies=2, run_bytes=32_000_000),
+    ".h5": FormCosts(30, 15_000, shard_seconds=0.02, file_core_seconds=0.002, copies=4.5, run_bytes=50_000_000),
 }
 #: How much longer a shard takes beside others: workers share Python's lock and the memory's bandwidth.
 SHARING = 1.4
@@ -76,6 +77,8 @@ class Estimate:
         What the images take of those: each worker has `IMAGE_THREADS` threads for them.
     shards : int
         How many there are.
+    largest : float
+        The part of all rows that one of them has; the last may have fewer.
     peak_bytes, base_bytes : int
         Memory of this process at its peak so far, and when a run begins.
     worker_bytes : int
@@ -88,6 +91,7 @@ class Estimate:
     core_seconds: float
     image_core_seconds: float
     shards: int
+    largest: float
     peak_bytes: int
     base_bytes: int
     worker_bytes: int
@@ -98,11 +102,12 @@ class Estimate:
         return max(self.peak_bytes, self.base_bytes + min(workers, self.shards) * self.worker_bytes)
 
     def seconds(self, workers: int, cores: int) -> float:
-        """Return how long a run takes from its first shard on."""
+        """Return how long a run takes from the beginning of its first shard on."""
         at_once = min(workers, self.shards)
-        rounds = -(-self.shards // at_once)
+        whole = 1 / self.largest  # shards, the last of which may be small
+        rounds = max(whole / at_once, -(-int(whole) // at_once))
         image_threads = min(IMAGE_THREADS, max(1, cores // at_once))
-        made = (self.core_seconds - self.image_core_seconds * (1 - 1 / image_threads)) / self.shards
+        made = (self.core_seconds - self.image_core_seconds * (1 - 1 / image_threads)) * self.largest
         slower = max(1.0, at_once / cores) * (SHARING if at_once > 1 else 1.0)
         return rounds * max(made * slower, self.shard_seconds)
 
@@ -221,9 +226,10 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     shard_bytes = row_bytes * min(layout.rows, layout.shard_rows)
     return Estimate(
         bytes=int(row_bytes * layout.rows),
-        core_seconds=(row_seconds + image_seconds) * layout.rows,
+        core_seconds=(row_seconds + image_seconds) * layout.rows + costs.file_core_seconds * layout.n_shards,
         image_core_seconds=image_seconds * layout.rows,
         shards=layout.n_shards,
+        largest=min(layout.rows, layout.shard_rows) / layout.rows,
         peak_bytes=peak,
         base_bytes=now + costs.run_bytes,
         worker_bytes=int(costs.copies * shard_bytes + MAPS_BYTES * layout.maps + IMAGES_BYTES * layout.images),
@@ -244,7 +250,10 @@ def process_memory() -> tuple[int, int]:
 
 
 def _trial(source: Source, layout: StoreSpec, path: AnyPath, views: int, images: int) -> tuple[float, float]:
-    """Make a shard of so many images in memory; return bytes a row, of tables only without others, and core seconds."""
+    """Make a shard of so many images and its files in memory; return bytes and core seconds a row.
+
+    The bytes are those of images and maps, of tables where there are neither.
+    """
     some = np.unique(np.linspace(0, len(source) - 1, images).astype(int)).tolist()
     samples = [source[i] for i in some]
     rows = len(samples) * views
@@ -253,6 +262,7 @@ def _trial(source: Source, layout: StoreSpec, path: AnyPath, views: int, images:
     writer = ShardWriter(path, small, 0)
     start = time.process_time()
     put_shard(writer, ShardTask(str(path), small, 0, samples, source.image_reader))
+    writer.files()
     seconds = time.process_time() - start
     rowwise = layout.images or layout.maps
     names = [array.name for array in layout.arrays() if (array.chunk_rows == 1) == rowwise]

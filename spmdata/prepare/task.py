@@ -209,8 +209,7 @@ def _put_maps(
         targets = codec.encode_batch(people.select(rows), kept.at(slice(len(rows))), [cameras[i] for i in rows])
         for name, maps in targets._asdict().items():
             if maps is not None:
-                for row, value in zip(rows.tolist(), maps, strict=True):
-                    writer.put_row(name, row, value)
+                writer.put_rows(name, rows.tolist(), maps)
 
 
 def _provenance(rows: Sequence[_Row]) -> dict[str, Any]:

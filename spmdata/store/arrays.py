@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spmdata.errors import StoreError
 from spmdata.spec import TargetSpec
 
 #: numpy dtype of every fixed-size dtype an array may have; ``bytes`` and ``str`` are of variable length.
@@ -114,3 +116,18 @@ def table_arrays(
     return tuple(
         ArraySpec(name, (rows, *shape), dtype, shard_rows, ("row", *dims)) for name, shape, dtype, dims in found
     )
+
+
+def cast_to(array: ArraySpec, values: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return values in the array's dtype; StoreError on another shape, kind, or a number that does not fit."""
+    if values.shape != (n, *array.row_shape):
+        raise StoreError(f"{array.name} must be {(n, *array.row_shape)} in this shard, got {values.shape}")
+    if values.dtype == array.numpy:
+        return values
+    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[array.numpy.kind]
+    fits = values.dtype.kind in kinds
+    with np.errstate(over="ignore"):
+        cast = values.astype(array.numpy) if fits else values
+    if not fits or (array.numpy.kind in "iu" and not np.array_equal(cast, values)):
+        raise StoreError(f"{array.name} holds {array.numpy}, got {values.dtype} values that do not fit")
+    return cast

@@ -22,6 +22,8 @@ from spmdata.store.remote import RemotePath, StorePath
 
 #: How the name of every temp file and folder begins.
 TEMPORARY = ".tmp-"
+#: Bytes handed to the system at once: a shard is hundreds of pieces.
+BUFFER = 2**18
 
 
 def write_file(path: StorePath, pieces: Iterable[bytes], temporary_name: str = TEMPORARY) -> None:
@@ -47,7 +49,8 @@ def write_file(path: StorePath, pieces: Iterable[bytes], temporary_name: str = T
         return path.write_bytes(b"".join(pieces))
     temporary = path.with_name(f"{temporary_name}{uuid.uuid4().hex}")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(handle, "wb", buffering=BUFFER) as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())

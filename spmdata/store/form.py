@@ -92,10 +92,10 @@ class Form(Protocol):
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         """Return a chunk's bytes; None when all is fill value."""
 
-    def write_shard(
-        self, layout: StoreSpec, shard: int, chunks: Mapping[str, Sequence[bytes | None]]
-    ) -> dict[str, tuple[int, str] | None]:
-        """Write the files of a shard; return bytes and sha256 (hex) by the ledger's names, None for no file."""
+    def shard_pieces(
+        self, layout: StoreSpec, chunks: Mapping[str, Sequence[bytes | None]]
+    ) -> dict[str, Sequence[bytes]]:
+        """Return what the files of a shard hold, piece by piece, by the ledger's names; nothing for no file."""
 
     def open_shard(self, layout: StoreSpec, array: ArraySpec, shard: int) -> ShardFile:
         """Open one array of one shard; FileNotFoundError when there is no file."""

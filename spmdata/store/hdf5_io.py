@@ -116,10 +116,10 @@ class Hdf5Form:
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         return hdf5_shards.encode_chunk(array, values)
 
-    def write_shard(
-        self, layout: StoreSpec, shard: int, chunks: Mapping[str, Sequence[bytes | None]]
-    ) -> dict[str, tuple[int, str] | None]:
-        return {SHARD: hdf5_shards.write_shard(self._shard(shard), layout, chunks)}
+    def shard_pieces(
+        self, layout: StoreSpec, chunks: Mapping[str, Sequence[bytes | None]]
+    ) -> dict[str, Sequence[bytes]]:
+        return {SHARD: [hdf5_shards.shard_file(layout, chunks)]}
 
     def open_shard(self, layout: StoreSpec, array: ArraySpec, shard: int) -> Hdf5Shard:
         return Hdf5Shard(self._shard(shard), array, shard, layout.shard_rows)

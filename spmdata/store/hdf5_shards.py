@@ -9,7 +9,6 @@ Letters: R rows of a shard.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import uuid
@@ -26,7 +25,6 @@ from numpy.typing import NDArray
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import LEVEL, content_size, decode_text, pack, unpack, unpack_into
-from spmdata.store.durable import write_file
 from spmdata.store.schema import StoreSpec
 from spmdata.store.shards import ABSENT, ShardFile
 
@@ -122,27 +120,15 @@ def create_dataset(file: Any, array: ArraySpec, shape: tuple[int, ...], creation
     return h5py.h5d.create(file, array.name.encode(), kind, space, creation)
 
 
-def write_shard(path: Path, layout: StoreSpec, chunks: Mapping[str, Sequence[Chunk]]) -> tuple[int, str]:
-    """Write a shard file, whole or not at all.
+def shard_file(layout: StoreSpec, chunks: Mapping[str, Sequence[Chunk]]) -> bytes:
+    """Return the bytes of a shard file, made in memory.
 
     Parameters
     ----------
-    path : Path
-        In a folder that exists.
     layout : StoreSpec
         Its arrays.
     chunks : mapping of str to sequence of bytes or None
         Every chunk of the shard in order, by array, as `encode_chunk` returned it.
-
-    Returns
-    -------
-    (int, str)
-        Bytes and sha256 (hex) of the file.
-
-    Raises
-    ------
-    StoreError
-        The disk refuses.
     """
     import h5py
     import hdf5plugin  # noqa: F401  # HDF5 refuses to name a filter that it does not have
@@ -167,9 +153,7 @@ def write_shard(path: Path, layout: StoreSpec, chunks: Mapping[str, Sequence[Chu
         for number, chunk in enumerate(mine):
             if chunk is not None:
                 dataset.write_direct_chunk((number * array.chunk_rows, *[0] * len(array.row_shape)), chunk)
-    data = close_file(file)
-    write_file(path, [data])
-    return len(data), hashlib.sha256(data).hexdigest()
+    return close_file(file)
 
 
 @contextmanager

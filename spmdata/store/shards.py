@@ -6,7 +6,6 @@ crc32c: the ``sharding_indexed`` codec of zarr v3 with the index at the end.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import CRC, LENGTH, decode_into, decode_items, encode_chunk
-from spmdata.store.durable import remove_file, write_file
 from spmdata.store.remote import AnyPath, StorePath
 
 ABSENT = 2**64 - 1
@@ -26,44 +24,26 @@ ABSENT = 2**64 - 1
 REMEDY = "; spm verify-targets --repair mends it from the source"
 T = TypeVar("T")
 
-__all__ = ["ABSENT", "ShardFile", "encode_chunk", "shard_path", "write_shard"]
+__all__ = ["ABSENT", "ShardFile", "encode_chunk", "shard_path", "shard_pieces"]
 
 
-def write_shard(path: StorePath, chunks: Sequence[bytes | None]) -> tuple[int, str] | None:
-    """Write a shard file, whole or not at all; without any chunk there is no file.
+def shard_pieces(chunks: Sequence[bytes | None]) -> list[bytes]:
+    """Return what a shard file holds, piece by piece; nothing when no chunk is there, for then there is no file.
 
     Parameters
     ----------
-    path : Path or RemotePath
-        On a disk, in a folder that exists.
     chunks : sequence of bytes or None
         Every chunk of the shard in order, as `encode_chunk` returned it.
-
-    Returns
-    -------
-    (int, str) or None
-        Bytes and sha256 (hex) of the file; None when there is none.
-
-    Raises
-    ------
-    StoreError
-        The disk refuses.
     """
     present = [chunk for chunk in chunks if chunk is not None]
     if not present:
-        remove_file(path)
-        return None
+        return []
     index = np.full((len(chunks), 2), ABSENT, "<u8")
     lengths = np.array([len(chunk) for chunk in present], "<u8")
     there = np.array([chunk is not None for chunk in chunks])
     index[there] = np.stack([lengths.cumsum() - lengths, lengths], axis=1)
     tail = index.tobytes()
-    pieces = [*present, tail, CRC.pack(crc32c(tail))]
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    write_file(path, pieces)
-    return sum(map(len, pieces)), digest.hexdigest()
+    return [*present, tail, CRC.pack(crc32c(tail))]
 
 
 def shard_path(store: StorePath, array: ArraySpec, shard: int) -> AnyPath:

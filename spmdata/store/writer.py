@@ -8,21 +8,25 @@ manifest, and last ``complete: true``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spmdata.errors import StoreError
-from spmdata.store.arrays import ArraySpec
+from spmdata.store.arrays import ArraySpec, cast_to
 from spmdata.store.aside import remedy, set_aside
-from spmdata.store.durable import sweep
+from spmdata.store.durable import remove_file, sweep, write_file
 from spmdata.store.form import Form, form_of
-from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals
+from spmdata.store.ledger import FileRecord, Ledger, ShardRecord, SkippedRow, Totals, record_of
 from spmdata.store.manifest import is_of, write_manifest
-from spmdata.store.remote import StoreName, StorePath
+from spmdata.store.remote import AT_ONCE, RemotePath, StoreName, StorePath
 from spmdata.store.schema import StoreSpec
+
+#: Files of a shard under way at once on a disk: a busy one syncs all that wait together. More only cost threads.
+SYNCS_AT_ONCE = 4
 
 
 def open_or_create(path: StoreName, layout: StoreSpec, *, force: bool = False) -> dict[int, ShardRecord]:
@@ -159,24 +163,23 @@ class ShardWriter:
             Another shape or dtype, an index out of the shard, a row put twice.
         """
         array = self._array(name)
-        if array.chunk_rows != 1 or not 0 <= index < len(self._rows):
-            raise StoreError(
-                f"{name} takes {array.chunk_rows} rows at once, index in [0, {len(self._rows) - 1}]: got {index}"
-            )
-        if array.varying:
-            wanted = bytes if array.dtype == "bytes" else str
-            if not isinstance(value, wanted):
-                raise StoreError(
-                    f"{name} row {self._rows[index]} must be {wanted.__name__}, got {type(value).__name__}"
-                )
-            return self._keep(array, index, self._form.encode(array, [value]))
-        value = np.asarray(value)
-        if value.shape != array.row_shape or value.dtype != array.numpy:
-            raise StoreError(
-                f"{name} row {self._rows[index]} must be {array.row_shape} {array.numpy}, "
-                f"got {value.shape} {value.dtype}"
-            )
-        return self._keep(array, index, self._form.encode(array, np.ascontiguousarray(value)))
+        if not array.varying:
+            return self.put_rows(name, [index], np.asarray(value)[None])
+        self._demand_rows(array, [index])
+        wanted = bytes if array.dtype == "bytes" else str
+        if not isinstance(value, wanted):
+            raise StoreError(f"{name} row {self._rows[index]} must be {wanted.__name__}, got {type(value).__name__}")
+        return self._keep(array, index, self._form.encode(array, [value]))
+
+    def put_rows(self, name: str, indices: Sequence[int], values: NDArray[Any]) -> None:
+        """Compress some rows of an array of numbers with a chunk a row, (n, ...): `put_row` of each, checked once."""
+        array = self._array(name)
+        self._demand_rows(array, indices)
+        if (shape := values.shape[1:]) != array.row_shape or values.dtype != array.numpy:
+            row, wanted = self._rows[indices[0]], f"{array.row_shape} {array.numpy}"
+            raise StoreError(f"{name} row {row} must be {wanted}, got {shape} {values.dtype}")
+        for index, value in zip(indices, np.ascontiguousarray(values), strict=True):
+            self._keep(array, index, self._form.encode(array, value))
 
     def put_table(self, name: str, values: ArrayLike) -> None:
         """Compress all rows of the shard of an array with a chunk a shard.
@@ -203,7 +206,7 @@ class ShardWriter:
             chunks: list[Any] = [items[i : i + array.chunk_rows] for i in range(0, len(items), array.chunk_rows)]
         else:
             padded = np.zeros((self._layout.shard_rows, *array.row_shape), array.numpy)
-            padded[:n] = _cast(array, np.asarray(values), n)
+            padded[:n] = cast_to(array, np.asarray(values), n)
             chunks = list(padded.reshape(-1, array.chunk_rows, *array.row_shape))
         for i, chunk in enumerate(chunks):
             self._keep(array, i, self._form.encode(array, chunk))
@@ -211,6 +214,24 @@ class ShardWriter:
     def packed_bytes(self, name: str) -> int:
         """Return how many bytes the chunks of an array take that were put."""
         return sum(len(chunk or b"") for (array, _), chunk in self._chunks.items() if array == name)
+
+    def files(self) -> dict[str, tuple[Sequence[bytes], FileRecord | None]]:
+        """Return every file of the shard as `commit` writes it, by the ledger's name for it: its pieces and record.
+
+        Raises
+        ------
+        StoreError
+            A table was not put.
+        """
+        if missing := [table.name for table in self._layout.tables() if (table.name, 0) not in self._chunks]:
+            raise StoreError(f"shard {self._shard}: tables not put: {', '.join(missing)}")
+        rows = self._layout.shard_rows
+        chunks = {
+            array.name: [self._chunks.get((array.name, i)) for i in range(rows // array.chunk_rows)]
+            for array in self._arrays.values()
+        }
+        found = self._form.shard_pieces(self._layout, chunks)
+        return {name: (pieces, record_of(pieces) if pieces else None) for name, pieces in found.items()}
 
     def commit(self, counts: Mapping[str, int], skipped: Iterable[SkippedRow] = ()) -> ShardRecord:
         """Write every shard file, then the ledger's record, and return that.
@@ -227,15 +248,17 @@ class ShardWriter:
         StoreError
             A table was not put, or the disk refuses.
         """
-        if missing := [table.name for table in self._layout.tables() if (table.name, 0) not in self._chunks]:
-            raise StoreError(f"shard {self._shard}: tables not put: {', '.join(missing)}")
-        rows = self._layout.shard_rows
-        chunks = {
-            array.name: [self._chunks.get((array.name, i)) for i in range(rows // array.chunk_rows)]
-            for array in self._arrays.values()
-        }
-        written = self._form.write_shard(self._layout, self._shard, chunks)
-        files = {name: FileRecord(*file) if file else None for name, file in written.items()}
+        files, paths = self.files(), self._form.shard_files(self._layout, self._shard)
+
+        def write(name: str) -> None:
+            if pieces := files[name][0]:
+                write_file(paths[name], pieces)
+            else:
+                remove_file(paths[name])
+
+        at_once = AT_ONCE if isinstance(self._form.path, RemotePath) else SYNCS_AT_ONCE
+        with ThreadPoolExecutor(min(at_once, len(files))) as pool:
+            list(pool.map(write, files))
         record = ShardRecord(
             shard=self._shard,
             start=self._rows.start,
@@ -243,7 +266,7 @@ class ShardWriter:
             fingerprint=self._layout.fingerprint(),
             counts={name: int(number) for name, number in counts.items()},
             skipped=tuple(sorted(skipped, key=lambda row: row.row)),
-            files=files,
+            files={name: record for name, (_, record) in files.items()},
         )
         Ledger(self._form.path).write(record)
         return record
@@ -251,25 +274,16 @@ class ShardWriter:
     def _array(self, name: str) -> ArraySpec:
         return self._arrays.get(name) or self._layout.array(name)
 
+    def _demand_rows(self, array: ArraySpec, indices: Sequence[int]) -> None:
+        low, high, last = min(indices), max(indices), len(self._rows) - 1
+        if array.chunk_rows != 1 or not 0 <= low <= high <= last:
+            got = low if low < 0 else high
+            raise StoreError(f"{array.name} takes {array.chunk_rows} rows at once, index in [0, {last}]: got {got}")
+
     def _keep(self, array: ArraySpec, index: int, chunk: bytes | None) -> None:
         if (array.name, index) in self._chunks:
             raise StoreError(f"{array.name}, row {index} of shard {self._shard} was put twice")
         self._chunks[array.name, index] = chunk
-
-
-def _cast(array: ArraySpec, values: NDArray[Any], n: int) -> NDArray[Any]:
-    """Return values in the array's dtype; StoreError on another shape, kind, or a number that does not fit."""
-    if values.shape != (n, *array.row_shape):
-        raise StoreError(f"{array.name} must be {(n, *array.row_shape)} in this shard, got {values.shape}")
-    if values.dtype == array.numpy:
-        return values
-    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[array.numpy.kind]
-    fits = values.dtype.kind in kinds
-    with np.errstate(over="ignore"):
-        cast = values.astype(array.numpy) if fits else values
-    if not fits or (array.numpy.kind in "iu" and not np.array_equal(cast, values)):
-        raise StoreError(f"{array.name} holds {array.numpy}, got {values.dtype} values that do not fit")
-    return cast
 
 
 def _demand_same(there: StoreSpec, here: StoreSpec, path: StorePath) -> None:

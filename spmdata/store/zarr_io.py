@@ -17,10 +17,10 @@ from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
 from spmdata.store.chunks import LEVEL, encode_chunk
 from spmdata.store.durable import create_tree, update_file
-from spmdata.store.remote import RemotePath, StorePath, each
+from spmdata.store.remote import RemotePath, StorePath
 from spmdata.store.remote_shard import RemoteShard
 from spmdata.store.schema import StoreSpec
-from spmdata.store.shards import ShardFile, shard_path, write_shard
+from spmdata.store.shards import ShardFile, shard_path, shard_pieces
 
 ROOT_FILE = "zarr.json"
 #: Groups of a store. ``.spm`` is one so that zarr does not warn of a folder it does not know when it lists the root.
@@ -90,12 +90,10 @@ class ZarrForm:
     def encode(self, array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
         return encode_chunk(array, values)
 
-    def write_shard(
-        self, layout: StoreSpec, shard: int, chunks: Mapping[str, Sequence[bytes | None]]
-    ) -> dict[str, tuple[int, str] | None]:
-        files = self.shard_files(layout, shard)
-        written = each(self.path, lambda name: write_shard(files[name], chunks[name]), files)
-        return dict(zip(files, written, strict=True))
+    def shard_pieces(
+        self, layout: StoreSpec, chunks: Mapping[str, Sequence[bytes | None]]
+    ) -> dict[str, Sequence[bytes]]:
+        return {name: shard_pieces(mine) for name, mine in chunks.items()}
 
     def open_shard(self, layout: StoreSpec, array: ArraySpec, shard: int) -> ShardFile:
         file = shard_path(self.path, array, shard)

@@ -185,7 +185,7 @@ def test_any_images_and_texts_come_back(images: list[bytes], texts: list[str], t
     chunks["image"] = [hdf5_shards.encode_chunk(image, [value]) for value in images]
     chunks["row/path"] = [hdf5_shards.encode_chunk(text, texts[: len(images)])]
     path = tmp_path / "00000.h5"
-    hdf5_shards.write_shard(path, layout, chunks)
+    path.write_bytes(hdf5_shards.shard_file(layout, chunks))
     ours = [Hdf5Shard(path, array, 0, len(images)) for array in (image, text)]
     assert [ours[0].items(row)[0] for row in range(len(images))] == images
     assert (ours[1].items(0) if any(texts[: len(images)]) else texts[: len(images)]) == texts[: len(images)]

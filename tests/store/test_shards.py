@@ -15,8 +15,9 @@ from numcodecs.zstd import compress
 from spmdata.errors import StoreError
 from spmdata.store.arrays import NUMPY, ArraySpec
 from spmdata.store.chunks import content_size, decode_into, decode_items, encode_chunk, is_zero
-from spmdata.store.shards import ShardFile, shard_path, write_shard
-from store.cases import flip_bit
+from spmdata.store.shards import ShardFile, shard_path, shard_pieces
+from spmdata.store.writer import open_or_create
+from store.cases import flip_bit, layout_of, write_one
 
 R = 4
 KINDS = {
@@ -50,8 +51,9 @@ def read_all(path: Path, array: ArraySpec) -> Iterator[Any]:
 
 
 def write(path: Path, array: ArraySpec) -> bytes:
-    assert write_shard(path, [encode_chunk(array, value) for value in contents(array)])
-    return path.read_bytes()
+    data = b"".join(shard_pieces([encode_chunk(array, value) for value in contents(array)]))
+    path.write_bytes(data)
+    return data
 
 
 @pytest.mark.parametrize("array", KINDS.values(), ids=KINDS)
@@ -101,10 +103,14 @@ def test_damage_names_the_row(tmp_path: Path) -> None:
 
 
 def test_all_fill_shard_leaves_no_file(tmp_path: Path) -> None:
-    path = tmp_path / "c.0"
+    assert shard_pieces([None, None]) == []
+    store, layout = tmp_path / "data.zarr", layout_of(3, 2)
+    open_or_create(store, layout)
+    path = shard_path(store, layout.array("people/has_depth"), 0)  # nobody has any
+    assert isinstance(path, Path)
     path.write_bytes(b"of an earlier run")
-    assert write_shard(path, [None, None]) is None
-    assert list(tmp_path.iterdir()) == []
+    write_one(store, layout, 0)
+    assert not path.exists()
 
 
 @quick
@@ -135,12 +141,12 @@ def test_any_items_round_trip(items: list[str], dtype: str) -> None:
 def test_any_chunks_come_back(chunks: list[bytes | None], tmp_path: Path) -> None:
     path = tmp_path / "c.0"
     array = ArraySpec("image", (len(chunks),), "bytes", 1, ("row",))
-    if (written := write_shard(path, chunks)) is None:
-        assert not any(chunks)
-    else:
+    if pieces := shard_pieces(chunks):
+        path.write_bytes(b"".join(pieces))
         file = ShardFile(path, array, 0, len(chunks))
         assert [file.chunk(i) for i in range(len(file))] == chunks
-        assert written[0] == path.stat().st_size
+    else:
+        assert not any(chunks)
 
 
 def test_minus_zero_is_not_fill_value() -> None:
