@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.jit import jit_lean
 
 
-@jit_inner
+@jit_lean
 def is_peak(heatmap: NDArray[np.float32], v: int, u: int, half: int) -> bool:
     """Return whether no cell of the window is greater, and no equal one comes earlier in scan order."""
     value = heatmap[v, u]
@@ -23,7 +23,7 @@ def is_peak(heatmap: NDArray[np.float32], v: int, u: int, half: int) -> bool:
     return True
 
 
-@jit_inner
+@jit_lean
 def find_peaks(
     heatmap: NDArray[np.float32], threshold: float, nms: int, cells: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> int:
