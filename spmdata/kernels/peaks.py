@@ -34,17 +34,22 @@ def find_peaks(
     (height, width), half, room, n = heatmap.shape, nms // 2, len(cells), 0
     limit = np.float32(threshold)
     for v in range(height):
-        high = 0
-        for u in range(width):  # a sum, not a search: sixteen cells a step
-            high += heatmap[v, u] >= limit
-        if high == 0:
+        high = False
+        for u in range(np.uint64(width)):  # not a search, which would look at one cell a step
+            high |= heatmap[v, u] >= limit
+        if not high:
             continue
         for u in range(width):
             value = heatmap[v, u]
             if not value >= limit or (n == room and value <= scores[n - 1]):
                 continue
-            # On a slope one of these two says no, and the window need not be seen.
-            if half > 0 and ((u + 1 < width and heatmap[v, u + 1] > value) or (u > 0 and heatmap[v, u - 1] >= value)):
+            # On a slope one of these four says no, and the window need not be seen.
+            if half > 0 and (
+                (u + 1 < width and heatmap[v, u + 1] > value)
+                or (u > 0 and heatmap[v, u - 1] >= value)
+                or (v + 1 < height and heatmap[v + 1, u] > value)
+                or (v > 0 and heatmap[v - 1, u] >= value)
+            ):
                 continue
             if not is_peak(heatmap, v, u, half):
                 continue
