@@ -261,10 +261,8 @@ class Codec:
 
     def _draw(self, rows: tables.Rows, maps: tables.Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
-        areas, depths = (
-            rows.area if self._rules.overlap != MEAN else None,
-            rows.has_depth if maps.count_z.size else None,
-        )
+        areas = rows.area if self._rules.overlap != MEAN else None
+        depths = None if areas is None and self.spec.dims == 2 else rows.has_depth
         batch.encode_rows(rows, areas, depths, self._tree, self._rules, maps, boxes, held)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.kernels.desk import new_desk
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit
 from spmdata.kernels.links import place_roots, resolve
-from spmdata.kernels.offsets import draw_joints, new_desk
+from spmdata.kernels.offsets import draw_joints
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
@@ -53,12 +54,12 @@ def encode_rows(
         held[n, 0] = number
         held[n, 1] = draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules, boxes.shape[1] == 0)
         resolve(people, n, tree, rules, height, width, links)
-        units = np.array((rules.norm, rules.norm, CM_PER_M))
+        units = rules.norm, rules.norm, CM_PER_M
         offsets, count, count_z = maps.offsets[n], maps.count[n], maps.count_z[n]
         planes, k = offsets, 0
         for axis in range(0, people.joints.shape[3], 2):  # one call, not two: each would be compiled, 1.6 s
             if axis == 2:  # the root's depth is drawn like one more joint that has a third axis alone
-                units[2], k = people.f_px[n], k_all
+                units, k = (1.0, 1.0, people.f_px[n]), k_all
                 planes, count, count_z = maps.root_depth[n : n + 1].reshape(1, 1, height, width), spare, spare
             draw_joints(planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n])
 

@@ -10,11 +10,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.rules import Rules
 
 
-@jit_inner
+@jit_lean
 def covers(anchor_x: float, anchor_y: float, u: int, v: int, rules: Rules) -> bool:
     """Return whether cell (u, v) belongs to the neighbourhood of an anchor; its nearest cell always does."""
     du, dv = u - anchor_x, v - anchor_y
@@ -22,13 +22,13 @@ def covers(anchor_x: float, anchor_y: float, u: int, v: int, rules: Rules) -> bo
     return near or (u == math.floor(anchor_x + 0.5) and v == math.floor(anchor_y + 0.5))
 
 
-@jit_inner
+@jit_lean
 def reach_of(rules: Rules) -> float:
     """Return how far a neighbourhood reaches at most; half a cell at least, to the nearest cell."""
     return max(rules.tau if rules.square else math.sqrt(rules.tau), 0.5) + 1e-6
 
 
-@jit_inner
+@jit_lean
 def spread(
     anchor_x: float,
     anchor_y: float,

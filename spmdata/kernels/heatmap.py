@@ -80,10 +80,13 @@ def draw_ignore(
     if fresh:
         ignore[:] = 0
     for p in range(people.number[n]):
-        if not people.ignore[n, p] and people.visible[n, p].any():
+        labelled = False
+        for k in range(people.visible.shape[2]):
+            labelled |= people.visible[n, p, k] > 0
+        if labelled and not people.ignore[n, p]:
             continue
-        used = True
-        x, y, w, h = people.bbox[n, p]
+        used, bbox = True, people.bbox
+        x, y, w, h = bbox[n, p, 0], bbox[n, p, 1], bbox[n, p, 2], bbox[n, p, 3]
         x0, x1 = to_cell(np.float64(x) - 0.5, rules), to_cell(np.float64(x) + np.float64(w) - 0.5, rules)
         y0, y1 = to_cell(np.float64(y) - 0.5, rules), to_cell(np.float64(y) + np.float64(h) - 0.5, rules)
         for v in range(max(0, math.ceil(y0)), min(height, math.ceil(y1))):

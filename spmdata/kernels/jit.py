@@ -42,5 +42,16 @@ jit_inner: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
     nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True
 )
 
-#: Small steps of a loop, put into their caller before types are known: a call with so many arrays costs more than they.
-jit_inline = numba.njit(inline="always", error_model="numpy")
+#: The same for what allocates nothing: without numba's runtime, which counts who holds an array, atomically, each time
+#: that it gets another name, goes into a function or comes out of a tuple.
+jit_lean: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
+    nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False
+)
+
+#: The inmost loops of such a function, put into it by LLVM: a call with so many arrays costs more than a short row.
+jit_step = numba.njit(  # type: ignore[call-overload]
+    nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False, forceinline=True
+)
+
+#: Its larger parts, put into it before types are known: compiled once, as one function.
+jit_part = numba.njit(inline="always", error_model="numpy")

@@ -30,7 +30,7 @@ def place_roots(people: Rows, n: int, tree: Tree, rules: Rules, height: int, wid
     """
     joints, visible, roots = people.joints[n], people.visible[n], links.roots
     for p in range(people.number[n]):
-        labelled, chosen = 0, 0
+        labelled, chosen, roots[p, 2] = 0, 0, 0.0
         for k in range(len(tree.parents)):
             if visible[p, k] > 0:
                 labelled += 1
@@ -53,7 +53,8 @@ def place_roots(people: Rows, n: int, tree: Tree, rules: Rules, height: int, wid
 @jit_inner
 def mark_leading(visible: NDArray[np.uint8], tree: Tree, leading: NDArray[np.bool_]) -> None:
     """Fill leading (K,): some labelled joint hangs below this one."""
-    leading[:] = False
+    for k in range(len(leading)):
+        leading[k] = False
     for i in range(len(tree.order) - 1, -1, -1):
         k = tree.order[i]
         if tree.parents[k] >= 0 and (visible[k] > 0 or leading[k]):
@@ -68,14 +69,18 @@ def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: 
     zeros there under ``stay`` when it leads to a labelled one.
     """
     joints, visible, k_all = people.joints[n], people.visible[n], len(tree.parents)
-    leading, deep = np.zeros(k_all, np.bool_), joints.shape[2] == 3
+    roots, drawn, anchors, tips, modes = links
+    leading, deep = np.empty(k_all, np.bool_), joints.shape[2] == 3
+    for k in range(k_all):
+        leading[k] = False
     for p in range(people.number[n]):
-        links.modes[p] = NOTHING
-        if not links.drawn[p]:
+        for k in range(k_all + 1):
+            modes[p, k] = NOTHING
+        if not drawn[p]:
             continue
         if rules.missing_parent == STAY:
             mark_leading(visible[p], tree, leading)
-        root_x, root_y, root_z = links.roots[p]
+        root_x, root_y, root_z = roots[p, 0], roots[p, 1], roots[p, 2]
         for k in range(k_all):
             labelled, parent = visible[p, k] > 0, tree.parents[k]
             a = parent
@@ -94,13 +99,13 @@ def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: 
                 y = to_cell(np.float64(joints[p, k, 1]), rules)
                 z = np.float64(joints[p, k, 2]) if deep else 0.0
             constant = not labelled or (rules.anchor_root and a >= 0)
-            links.modes[p, k] = CONSTANT if constant else TOWARDS
-            links.tips[p, k, 0] = x - from_x if constant else x
-            links.tips[p, k, 1] = y - from_y if constant else y
-            links.tips[p, k, 2] = z - from_z
-            links.anchors[p, k, 0] = min(max(root_x if rules.anchor_root else from_x, 0.0), width - 1.0)
-            links.anchors[p, k, 1] = min(max(root_y if rules.anchor_root else from_y, 0.0), height - 1.0)
+            modes[p, k] = CONSTANT if constant else TOWARDS
+            tips[p, k, 0] = x - from_x if constant else x
+            tips[p, k, 1] = y - from_y if constant else y
+            tips[p, k, 2] = z - from_z
+            anchors[p, k, 0] = min(max(root_x if rules.anchor_root else from_x, 0.0), width - 1.0)
+            anchors[p, k, 1] = min(max(root_y if rules.anchor_root else from_y, 0.0), height - 1.0)
         if deep:
-            links.modes[p, k_all], links.tips[p, k_all, 2] = CONSTANT, root_z
-            links.anchors[p, k_all, 0] = min(max(root_x, 0.0), width - 1.0)
-            links.anchors[p, k_all, 1] = min(max(root_y, 0.0), height - 1.0)
+            modes[p, k_all], tips[p, k_all, 2] = CONSTANT, root_z
+            anchors[p, k_all, 0] = min(max(root_x, 0.0), width - 1.0)
+            anchors[p, k_all, 1] = min(max(root_y, 0.0), height - 1.0)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.jit import jit_lean
 
 
-@jit_inner
+@jit_lean
 def is_peak(heatmap: NDArray[np.float32], v: int, u: int, half: int) -> bool:
     """Return whether no cell of the window is greater, and no equal one comes earlier in scan order."""
     value = heatmap[v, u]
@@ -23,7 +23,7 @@ def is_peak(heatmap: NDArray[np.float32], v: int, u: int, half: int) -> bool:
     return True
 
 
-@jit_inner
+@jit_lean
 def find_peaks(
     heatmap: NDArray[np.float32], threshold: float, nms: int, cells: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> int:
@@ -34,17 +34,22 @@ def find_peaks(
     (height, width), half, room, n = heatmap.shape, nms // 2, len(cells), 0
     limit = np.float32(threshold)
     for v in range(height):
-        high = 0
-        for u in range(width):  # a sum, not a search: sixteen cells a step
-            high += heatmap[v, u] >= limit
-        if high == 0:
+        high = False
+        for u in range(np.uint64(width)):  # not a search, which would look at one cell a step
+            high |= heatmap[v, u] >= limit
+        if not high:
             continue
         for u in range(width):
             value = heatmap[v, u]
             if not value >= limit or (n == room and value <= scores[n - 1]):
                 continue
-            # On a slope one of these two says no, and the window need not be seen.
-            if half > 0 and ((u + 1 < width and heatmap[v, u + 1] > value) or (u > 0 and heatmap[v, u - 1] >= value)):
+            # On a slope one of these four says no, and the window need not be seen.
+            if half > 0 and (
+                (u + 1 < width and heatmap[v, u + 1] > value)
+                or (u > 0 and heatmap[v, u - 1] >= value)
+                or (v + 1 < height and heatmap[v + 1, u] > value)
+                or (v > 0 and heatmap[v - 1, u] >= value)
+            ):
                 continue
             if not is_peak(heatmap, v, u, half):
                 continue

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spmdata.kernels.jit import jit_inline, jit_inner
+from spmdata.kernels.jit import jit_lean, jit_part, jit_step
+from spmdata.kernels.rules import TOWARDS
 
 #: Tips are rounded to the multiples of 1 / GRID cells: sums up to 2^29 cells are exact in float64.
 GRID = 2.0**24
@@ -22,7 +23,7 @@ GRID = 2.0**24
 X, Y, NUMBER, SLOPES, Z, NUMBER_Z = range(6)
 
 
-@jit_inline
+@jit_step
 def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
     """Write (x, y) of the only person on the columns first to last of row v."""
     per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
@@ -33,7 +34,7 @@ def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # ty
         column += 1.0
 
 
-@jit_inline
+@jit_step
 def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
     """Write z, the last plane, of the only person on a row."""
     value = np.float32(tip_z * (1 / units[2]))
@@ -42,13 +43,13 @@ def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[n
         planes[len(planes) - 1, v, u] = value
 
 
-@jit_inner
+@jit_lean
 def on_grid(tip: float) -> float:
     """Round a tip so that sums are exact."""
     return float(np.floor(tip * GRID + 0.5) / GRID)
 
 
-@jit_inline
+@jit_step
 def step_flat(steps, firsts, lasts, p, edges, tip_x, tip_y):  # type: ignore[no-untyped-def]
     """Add a person's (x, y) at the top of each column of his cells, take it away below."""
     left, places = np.uint64(edges[p, 2]), len(steps) - 1
@@ -62,7 +63,7 @@ def step_flat(steps, firsts, lasts, p, edges, tip_x, tip_y):  # type: ignore[no-
         steps[end, NUMBER, u] -= 1.0
 
 
-@jit_inline
+@jit_step
 def step(steps, c, firsts, lasts, p, edges, value):  # type: ignore[no-untyped-def]
     """Do the same with one number."""
     left, places = np.uint64(edges[p, 2]), len(steps) - 1
@@ -71,7 +72,7 @@ def step(steps, c, firsts, lasts, p, edges, value):  # type: ignore[no-untyped-d
         steps[np.uint64((lasts[p, i] + 1) & places), c, left + i] -= value
 
 
-@jit_inline
+@jit_step
 def go_down(sums, steps, slot, first, last, left, right):  # type: ignore[no-untyped-def]
     """Add a row's steps, of the numbers first to last, and empty them."""
     for c in range(first, last + 1):
@@ -80,7 +81,7 @@ def go_down(sums, steps, slot, first, last, left, right):  # type: ignore[no-unt
             steps[slot, c, u] = 0.0
 
 
-@jit_inline
+@jit_step
 def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
     """Write the averages of (x, y) of a row."""
     per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
@@ -91,7 +92,7 @@ def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: i
         planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
 
 
-@jit_inline
+@jit_step
 def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[no-untyped-def]
     """Write the averages of z, the last plane."""
     per_z = 1 / units[2]
@@ -99,3 +100,45 @@ def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[
         share = 1 / max(sums[NUMBER_Z, u], 1.0)
         count_z[v, u] = np.int64(min(sums[NUMBER_Z, u], 255.0))
         planes[len(planes) - 1, v, u] = sums[Z, u] * share * per_z
+
+
+@jit_part
+def write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, units, firsts, lasts, edges):  # type: ignore[no-untyped-def]
+    """Write the vectors of a person who meets nobody."""
+    top, slope = edges[p, 0], 1.0 if modes[p, k] == TOWARDS else 0.0
+    tip_x, tip_y = on_grid(tips[p, k, 0]), on_grid(tips[p, k, 1])  # as in sums: a far person changes nobody's vectors
+    for v in range(top, edges[p, 1] + 1):
+        first, last = firsts[p, v - top], lasts[p, v - top]
+        if axis == 0:
+            write_flat(planes, count, v, first, last, tip_x, slope, tip_y - slope * v, units)
+        if has_depth is not None and has_depth[p]:
+            write_deep(planes, count_z, v, first, last, on_grid(tips[p, k, 2]), units)
+
+
+@jit_part
+def draw_means(  # type: ignore[no-untyped-def]
+    planes, axis, count, count_z, k, lowest, highest, slopes, tips, modes, has_depth, units,
+    firsts, lasts, edges, starting, following, hull, steps, sums,
+):  # fmt: skip
+    """Draw a joint down the map: the steps of those who start on a row, then its sums and averages."""
+    height, width = count.shape
+    for v in range(lowest, highest + 2):  # one row more, on which the last columns have ended
+        slot, left, right, p = v & (len(steps) - 1), hull[v, 0], hull[v, 1], starting[v]
+        starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
+        while p >= 0:
+            if axis == 0:
+                step_flat(steps, firsts, lasts, p, edges, on_grid(tips[p, k, 0]), on_grid(tips[p, k, 1]))
+            if slopes == SLOPES and axis == 0:
+                step(steps, SLOPES, firsts, lasts, p, edges, 1.0 if modes[p, k] == TOWARDS else 0.0)
+            if has_depth is not None and has_depth[p]:
+                step(steps, Z, firsts, lasts, p, edges, on_grid(tips[p, k, 2]))
+                step(steps, NUMBER_Z, firsts, lasts, p, edges, 1.0)
+            p = following[p]
+        if axis == 0:
+            go_down(sums, steps, slot, X, slopes, left, right)
+            if v < height:
+                average_flat(planes, count, v, left, right, sums, slopes, units)
+        if has_depth is not None:
+            go_down(sums, steps, slot, Z, NUMBER_Z, left, right)
+            if v < height:
+                average_deep(planes, count_z, v, left, right, sums, units)

@@ -69,11 +69,11 @@ class Links(NamedTuple):
 
 @jit_inner
 def new_links(people: int, joints: int) -> Links:
-    """Return room for the links of that many people."""
+    """Return room for the links of that many people: `links.place_roots` and `links.resolve` fill it."""
     return Links(
-        np.zeros((people, 3), np.float64),
-        np.zeros(people, np.bool_),
-        np.zeros((people, joints + 1, 2), np.float64),
-        np.zeros((people, joints + 1, 3), np.float64),
-        np.zeros((people, joints + 1), np.uint8),
+        np.empty((people, 3), np.float64),
+        np.empty(people, np.bool_),
+        np.empty((people, joints + 1, 2), np.float64),
+        np.empty((people, joints + 1, 3), np.float64),
+        np.empty((people, joints + 1), np.uint8),
     )
