@@ -252,8 +252,8 @@ def report(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time batches; prints tables.")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds (default 15)")
-    parser.add_argument("--batches", type=int, default=20, help="batches of a turn (default 20)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds (default 7)")
+    parser.add_argument("--batches", type=int, default=12, help="batches of a turn (default 12)")
     parser.add_argument("--batch", type=int, default=32, help="rows of a batch (default 32)")
     parser.add_argument("--threads", type=int, default=2, help="threads, or worker processes (default 2)")
     parser.add_argument("--copies", type=int, default=4, help="times that the set is repeated (default 4)")
