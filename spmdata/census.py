@@ -21,6 +21,8 @@ from spmdata.store.schema import RowStatus
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 #: Rows looked at together.
 BATCH_ROWS = 4096
+#: Tables of rows that are read, beside those of people.
+READ_OF_ROWS = ("row/status", "row/affine", "row/size_hw")
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,11 @@ def take_census(store: Store, shards: Iterable[int] | None = None) -> Census:
         A shard that is not written, or damage.
     """
     names, codec, total = store.skeleton.joints, Codec(store.spec), Counter[str]()
+    tables = [a.name for a in store.layout.arrays() if a.name.startswith("people/") or a.name in READ_OF_ROWS]
     seen = np.zeros(len(names), np.int64)
     numbers, sizes = [np.zeros(0, np.int64)], [np.zeros(0)]
     for rows in _batches(store, range(store.layout.n_shards) if shards is None else shards):
+        store.read_ahead(tables, rows)
         rows = rows[store.read("row/status", rows) == RowStatus.OK]
         people = store.people_batch(rows)
         there = np.arange(people.visible.shape[1]) < people.number[:, None]

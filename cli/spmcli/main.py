@@ -10,18 +10,18 @@ import click
 
 from spmcli.options import Settings
 
-#: Module of each command, in the order of use.
+#: Module of each command and what `spm --help` says of it without importing that, in the order of use.
 COMMANDS = {
-    "demo": "spmcli.demo",
-    "prepare": "spmcli.prepare",
-    "verify-targets": "spmcli.verify",
-    "tune": "spmcli.tune",
-    "inspect": "spmcli.show",
-    "train": "spmcli.train",
-    "eval": "spmcli.evaluate",
-    "predict": "spmcli.predict",
-    "skeletons": "spmcli.skeletons",
-    "sources": "spmcli.sources",
+    "demo": ("spmcli.demo", "Do the whole job on drawn people, without any download."),
+    "prepare": ("spmcli.prepare", "Turn annotations into a store of targets."),
+    "verify-targets": ("spmcli.verify", "Decode a store and compare; find damage, --repair mends it."),
+    "tune": ("spmcli.tune", "Find the conventions that lose least on a data set."),
+    "inspect": ("spmcli.show", "Show what a store holds, or one row in numbers."),
+    "train": ("spmcli.train", "Train a network on a store."),
+    "eval": ("spmcli.evaluate", "Score a network on a store."),
+    "predict": ("spmcli.predict", "Find the people in images."),
+    "skeletons": ("spmcli.skeletons", "List the built-in skeletons; draw one; check one's own."),
+    "sources": ("spmcli.sources", "List what spm prepare reads, and what each looks for."),
 }
 
 
@@ -36,8 +36,13 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

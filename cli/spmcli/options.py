@@ -120,7 +120,7 @@ def chooses_conventions(function: F) -> F:
     for option in (
         click.option("--stride", type=int,
                      help="Input px per cell of the maps: 2, 4 or 8.  [default: the spec's; 4]"),
-        click.option("--input", "input_hw", type=SizeType(),
+        click.option("--input", "input_hw", type=SizeType(), metavar="HxW",
                      help="Network input, px: 512 or 384x512 (height x width).  [default: the spec's; 384]"),
         click.option("--hier/--flat", "hierarchical", default=None,
                      help="Offsets along the skeleton's tree, or every joint's from the root.  "

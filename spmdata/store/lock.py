@@ -111,10 +111,7 @@ class StoreLock:
         if not free:
             raise StoreError(f"{self._path}: {who} is writing this store; wait for it, or stop it and run again")
         if owner and not here and not self._take_over:
-            raise StoreError(
-                f"{self._path}: {who} holds this store, and from {socket.gethostname()} it cannot be seen whether it "
-                "lives; if it does not, run spm prepare again with --take-over, or remove that lock"
-            )
+            raise held_elsewhere(self._path, who)
         self.message = f"took over the lock of {who}, which did not finish" if owner else ""
 
     def _is_named(self, handle: int) -> bool:
@@ -143,6 +140,14 @@ def _owner(handle: int) -> dict[str, Any]:
     except ValueError:
         return {}
     return owner if isinstance(owner, dict) else {}
+
+
+def held_elsewhere(lock: object, who: str) -> StoreError:
+    """Return the error of a lock that another host's run left or holds."""
+    return StoreError(
+        f"{lock}: {who} holds this store, and from {socket.gethostname()} it cannot be seen whether it lives; if it "
+        "does not, run spm prepare again with --take-over, or remove that lock"
+    )
 
 
 def alive(pid: object) -> bool:

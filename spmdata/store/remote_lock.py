@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from spmdata.errors import RemoteError, StoreError
-from spmdata.store.lock import StoreLock, alive
+from spmdata.store.lock import StoreLock, alive, held_elsewhere
 from spmdata.store.remote import RemotePath, StorePath
 
 #: Runs of this process that hold a lock: another with its process id is dead, as in containers that count from 1.
@@ -122,10 +122,7 @@ class RemoteLock:
                 "of spm prepare, remove this object)"
             )
         if not here and not self._take_over:
-            raise StoreError(
-                f"{self._path}: {who} holds this store, and from {self._mine['host']} it cannot be seen whether it "
-                "lives; if it does not, run spm prepare again with --take-over, or remove that lock"
-            )
+            raise held_elsewhere(self._path, who)
         self.message = f"took over the lock of {who}, which did not finish"
 
 
