@@ -15,7 +15,7 @@ from spmdata.skeleton_names import words
 #: Height of a joint's line, distance from dot to text, and margin, px.
 LINE_PX, GAP_PX, MARGIN_PX = 22, 8, 14
 _PAPER, _INK, _BONE = (245, 245, 245), (40, 40, 40), (150, 150, 150)
-_LEFT, _RIGHT, _MIDDLE = (200, 60, 40), (40, 90, 200), (60, 130, 60)
+_LEFT, _RIGHT, _MIDDLE, _PAIRED = (200, 60, 40), (40, 90, 200), (60, 130, 60), (130, 70, 160)
 
 
 def tree_lines(skeleton: Skeleton) -> list[tuple[str, int, int]]:
@@ -34,7 +34,9 @@ def tree_lines(skeleton: Skeleton) -> list[tuple[str, int, int]]:
 
 
 def draw_skeleton(skeleton: Skeleton) -> NDArray[np.uint8]:
-    """Draw the tree: a column for each level, a line for each joint; left is red, right blue, their own mirror green.
+    """Draw the tree: a column for each level, a line for each joint.
+
+    Left joints are red, right ones blue, their own mirror green; violet are those of a pair whose names tell no side.
 
     Returns
     -------
@@ -71,4 +73,5 @@ def draw_skeleton(skeleton: Skeleton) -> NDArray[np.uint8]:
 def _colour(skeleton: Skeleton, joint: int) -> tuple[int, int, int]:
     if skeleton.flip[joint] == joint:
         return _MIDDLE
-    return _LEFT if set(words(skeleton.joints[joint])) & {"left", "l"} else _RIGHT
+    said = set(words(skeleton.joints[joint]))
+    return _LEFT if said & {"left", "l"} else _RIGHT if said & {"right", "r"} else _PAIRED

@@ -75,7 +75,7 @@ def test_a_small_file(tmp_path: Path) -> None:
         "image files missing": 2,
     }
     by_what = {finding.what: finding for finding in found.findings}
-    assert by_what["image files missing"].where == ("sub/three.jpg", "five.jpg")
+    assert by_what["image files missing"].where == (str(tmp_path / "sub/three.jpg"), str(tmp_path / "five.jpg"))
     assert by_what["people all of whose joints are out of their image"].where == ("image 3 person 7",)
     assert all(finding.done == DONE[finding.what] for finding in found.findings)
     assert found.by_joint[0] == ("nose", 2, 1)

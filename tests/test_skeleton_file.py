@@ -232,4 +232,6 @@ def test_picture_and_lines_hold_every_joint() -> None:
         packed = set(np.unique(picture.astype(np.int64) @ [1, 256, 65536]).tolist())
         for r, g, b in ((200, 60, 40), (40, 90, 200), (60, 130, 60), (40, 40, 40)):
             assert r + 256 * g + 65536 * b in packed
+        # The halves of a face are pairs, but no name says which is left.
+        assert (130 + 256 * 70 + 65536 * 160 in packed) == (skeleton == WHOLE133)
         assert picture.shape[0] > 22 * len(skeleton)

@@ -166,8 +166,8 @@ def _batches(source: Source) -> Iterator[_Batch]:
         missing = []
         for sample in samples:
             folder = readers[sample.source if len(readers) > 1 else 0]
-            if isinstance(folder, FolderImages) and not (folder.root / sample.path).is_file():
-                missing.append(sample.path)
+            if isinstance(folder, FolderImages) and not (file := folder.root / sample.path).is_file():
+                missing.append(str(file))
         yield _Batch(
             people=_together([sample.people for sample in samples]),
             image=image,

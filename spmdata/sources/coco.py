@@ -10,7 +10,7 @@ from spmdata.skeleton import Skeleton
 from spmdata.skeletons import COCO17, CROWDPOSE14
 from spmdata.sources.asked import Asked
 from spmdata.sources.coco_file import read_coco_file
-from spmdata.sources.layout import find_annotations, find_coco, find_folder
+from spmdata.sources.layout import above, find_annotations, find_coco, find_folder
 from spmdata.sources.table import TableSource
 
 
@@ -92,7 +92,7 @@ def open_crowdpose(asked: Asked) -> CocoSource:
     folders = ("crowdpose", "crowdpose/annotations", "crowdpose/json")
     places = [f"{folder}/crowdpose_{split}.json{suffix}" for folder in folders for suffix in ("", ".gz")]
     path = find_annotations(asked.annotations, asked.root, places, f"CrowdPose annotations of split {split}")
-    beside = [folder / "images" for folder in (path.parent, path.parent.parent)]
+    beside = [folder / "images" for folder in (path.parent, above(path.parent))]
     return CocoSource.read(
         path,
         image_root=None if asked.no_images else find_folder(asked.images, beside),

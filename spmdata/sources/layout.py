@@ -161,10 +161,9 @@ def find_sequences(given: Path | None, root: Path, split: str | None, mark: str,
         There is none, or none that a pattern fits.
     """
     many = given or root
-    if many.is_file():
-        return [many.parent]
-    if any(many.glob(mark)):
-        return [many]
+    one = many.parent if many.is_file() else many
+    if many.is_file() or any(many.glob(mark)):
+        return [one.resolve() if one.name in ("", "..") else one]  # a recording is named by its folder
     there = sorted({path.parent for path in many.glob(f"*/{mark}")})
     wanted = [part.strip() for part in (split or "*").split(",")]
     for pattern in wanted:
@@ -191,6 +190,11 @@ def find_folder(given: Path | None, places: Sequence[Path]) -> Path:
     )
 
 
+def above(folder: Path) -> Path:
+    """Return the folder that a folder lies in; of the one that we are in too, whose `parent` is itself."""
+    return folder / ".." if folder.name in ("", "..") else folder.parent
+
+
 def _find_annotations(folder: Path, split: str) -> Path:
     tried = [folder / f"person_keypoints_{split}.json{suffix}" for suffix in ("", ".gz")]
     for path in tried:
@@ -207,10 +211,10 @@ def _find_annotations(folder: Path, split: str) -> Path:
 
 def _image_places(beside: Path, split: str) -> list[Path]:
     if not split:
-        return [beside / "images", beside.parent / "images"]
+        return [beside / "images", above(beside) / "images"]
     parts = split.split("_")
     names = ["_".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    folders = (beside.parent, beside.parent / "images", beside, beside / "images")
+    folders = (above(beside), above(beside) / "images", beside, beside / "images")
     return [folder / name for name in names for folder in folders]
 
 

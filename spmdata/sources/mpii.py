@@ -11,7 +11,7 @@ from spmdata.people import SourceInfo
 from spmdata.skeletons import MPII16
 from spmdata.sources.asked import Asked
 from spmdata.sources.image_sizes import fill_sizes
-from spmdata.sources.layout import find_annotations, find_folder
+from spmdata.sources.layout import above, find_annotations, find_folder
 from spmdata.sources.mpii_file import MpiiFile, read_mpii_file
 from spmdata.sources.mpii_single import read_mpii_single
 from spmdata.sources.records import LEAVES_FOLDER
@@ -51,7 +51,7 @@ def open_mpii(asked: Asked) -> TableSource:
     places = PLACES.get(split, ())
     what = f"MPII annotations of split {split} (splits: {', '.join(PLACES)})"
     path = find_annotations(asked.annotations, asked.root, places, what)
-    beside = (path.parent, path.parent.parent)
+    beside = (path.parent, above(path.parent))
     folder = None if asked.no_images else find_folder(asked.images, [here / "images" for here in beside])
     if path.suffix in (".json", ".h5"):
         file = read_mpii_single(path)

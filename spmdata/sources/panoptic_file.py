@@ -86,12 +86,12 @@ def read_cameras(path: Path, pattern: str) -> tuple[list[HdCamera], str]:
     path : pathlib.Path
         ``calibration_SEQUENCE.json``.
     pattern : str
-        Shell patterns separated by commas, such as ``00_0?,00_16``.
+        Shell patterns separated by commas, such as ``00_0?,00_16``; each must fit one.
 
     Raises
     ------
     AnnotationError
-        The file is damaged, a camera breaks the format, or none fits the pattern.
+        The file is damaged, a camera breaks the format, or none fits a pattern.
     """
     text, sha256 = read_text(path)
     found: list[HdCamera] = []
@@ -111,8 +111,10 @@ def read_cameras(path: Path, pattern: str) -> tuple[list[HdCamera], str]:
         except (SpecError, ValueError, TypeError) as error:
             raise AnnotationError(f"{where} ({one.name}): {error}") from error
         found.append(HdCamera(one.name, (height, width), camera))
-    if not found:
-        raise AnnotationError(f"{path}: no HD camera fits {pattern!r}; there are {', '.join(sorted(names)) or 'none'}")
+    for part in map(str.strip, pattern.split(",")):
+        if not any(fnmatchcase(name, part) for name in names):
+            there = ", ".join(sorted(names)) or "none"
+            raise AnnotationError(f"{path}: no HD camera fits {part!r}; there are {there}")
     return sorted(found, key=lambda one: one.name), sha256
 
 

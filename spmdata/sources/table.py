@@ -117,8 +117,8 @@ class TableSource:
         """
         labelled = np.bincount(image_of[~people.regions], minlength=len(images.id))
         if not labelled.any():
-            counts = Counter(images=len(images.id), persons=len(people)) + findings
-            said = "; ".join(f"{what}: {n}" for what, n in counts.items())
+            counts = {"images": len(images.id), "persons": len(people), **+findings}
+            said = "; ".join(f"{n:,} {what}" for what, n in counts.items())
             raise AnnotationError(f"no labelled person in {where} ({said}); {hint}")
         rows = np.argsort(images.id, kind="stable")
         if not all_images:

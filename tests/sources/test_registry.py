@@ -93,6 +93,9 @@ def test_what_was_looked_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         AnnotationError, match=r"annotations: looked for \S+/images, \S+/images; give --images DIR or --no"
     ):
         open_source("coco", annotations=path.rename(tmp_path / "mine.json"))
+    Path("here.json").write_bytes((tmp_path / "mine.json").read_bytes())
+    with pytest.raises(AnnotationError, match=r"looked for images, \.\./images; give"):
+        open_source("coco", annotations="here.json")
     with pytest.raises(AnnotationError, match="image folder absent does not exist"):
         open_source("coco", annotations=tmp_path / "mine.json", images="absent")
     with pytest.raises(AnnotationError, match=r"the annotation file any\.json does not exist"):
