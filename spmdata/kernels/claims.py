@@ -68,9 +68,9 @@ def join(key, sums, v, first, last, x, dv2, near, size, tip, slope, deep):  # ty
 
 
 @jit_part
-def claim_disc(
+def claim_disc(  # type: ignore[no-untyped-def]
     planes, axis, count, count_z, key, p, x, y, near, size, tip, slope, has_depth, units, firsts, lasts, edges
-):  # type: ignore[no-untyped-def]
+):
     """Claim all cells of a person's neighbourhood."""
     top = edges[p, 0]
     for v in range(top, edges[p, 1] + 1):
@@ -99,10 +99,10 @@ def join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_dept
 
 
 @jit_part
-def draw_claims(
+def draw_claims(  # type: ignore[no-untyped-def]
     planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
     units, firsts, lasts, edges, starting, following, hull, sums, key,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Draw a joint down the map: the claims of those who start on a row, then the averages of its tied cells."""
     height, width = count.shape
     for v in range(lowest, highest + 2):

@@ -49,7 +49,7 @@ jit_lean: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
 )
 
 #: The inmost loops of such a function, put into it by LLVM: a call with so many arrays costs more than a short row.
-jit_step = numba.njit(
+jit_step = numba.njit(  # type: ignore[call-overload]
     nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False, forceinline=True
 )
 

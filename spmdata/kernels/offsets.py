@@ -80,7 +80,7 @@ def draw_joints(
             if area is None and alone:
                 write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, units, firsts, lasts, edges)
                 continue
-            slopes = slopes if modes[p, k] == TOWARDS else SLOPES
+            slopes = slopes if modes[p, k] == TOWARDS else np.int64(SLOPES)
             lowest, highest = min(lowest, edges[p, 0]), max(highest, edges[p, 1])
             enlist(starting, following, hull, edges, p)
         if area is None:

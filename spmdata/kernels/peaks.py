@@ -43,8 +43,13 @@ def find_peaks(
             value = heatmap[v, u]
             if not value >= limit or (n == room and value <= scores[n - 1]):
                 continue
-            # On a slope one of these two says no, and the window need not be seen.
-            if half > 0 and ((u + 1 < width and heatmap[v, u + 1] > value) or (u > 0 and heatmap[v, u - 1] >= value)):
+            # On a slope one of these four says no, and the window need not be seen.
+            if half > 0 and (
+                (u + 1 < width and heatmap[v, u + 1] > value)
+                or (u > 0 and heatmap[v, u - 1] >= value)
+                or (v + 1 < height and heatmap[v + 1, u] > value)
+                or (v > 0 and heatmap[v - 1, u] >= value)
+            ):
                 continue
             if not is_peak(heatmap, v, u, half):
                 continue

@@ -116,10 +116,10 @@ def write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, unit
 
 
 @jit_part
-def draw_means(
+def draw_means(  # type: ignore[no-untyped-def]
     planes, axis, count, count_z, k, lowest, highest, slopes, tips, modes, has_depth, units,
     firsts, lasts, edges, starting, following, hull, steps, sums,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Draw a joint down the map: the steps of those who start on a row, then its sums and averages."""
     height, width = count.shape
     for v in range(lowest, highest + 2):  # one row more, on which the last columns have ended
