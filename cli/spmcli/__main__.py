@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from spmcli.main import main
+from spmcli import main
 
 main()

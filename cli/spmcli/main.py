@@ -64,7 +64,7 @@ def main() -> None:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; run the same command again to resume", err=True)
+        click.echo(f"interrupted; {settings.resume}", err=True)
         code = 130
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone: nobody to tell

@@ -27,6 +27,8 @@ class Settings:
     verbose: int = 0
     quiet: bool = False
     json: bool = False
+    #: What to do after an interrupt.
+    resume: str = "run the same command again to resume"
 
 
 def _store_in_settings(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -61,7 +61,12 @@ def command(
                 rate = f"{resolved.batch / log.step_s:6.1f} rows/s"
                 plain_note(settings, f"step {log.step:5d}  loss {log.total:9.4f}  {terms}  {rate}")
 
-        result = fit(store, resolved, on_step, val=val, resume=resume)
+        try:
+            result = fit(store, resolved, on_step, val=val, resume=resume)
+        except KeyboardInterrupt:
+            if Path(resolved.out, "last.pt").exists():
+                settings.resume = "run the same command again with --resume to go on"
+            raise
     if settings.json:
         print_json({"version": 1, "checkpoint": str(result.checkpoint), "config": resolved.to_json(),
                     "losses": result.losses, "seconds": seconds, "seconds_waiting": waited})  # fmt: skip

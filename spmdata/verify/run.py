@@ -22,7 +22,8 @@ from spmdata.verify.report import DepthReport, Report, WorstRow
 
 #: Rows that one thread reads at once.
 BATCH_ROWS = 8
-#: Rows listed as worst.
+#: Rows with an error above this, in px of the input, are listed as worst, and how many of them.
+WORST_PX = 0.001
 WORST_ROWS = 10
 
 
@@ -140,8 +141,8 @@ def _depth(found: DepthTrip, spec: TargetSpec) -> DepthReport:
 
 
 def _worst(store: Store, compared: Sequence[tuple[int, RowComparison]]) -> tuple[WorstRow, ...]:
-    """Return the rows of the greatest errors, one line each."""
-    some = [(row, r, int(r.error_px.argmax())) for row, r in compared if len(r.error_px)]
+    """Return the rows of the greatest errors, one line each; none of those that come back as they were."""
+    some = [(row, r, int(r.error_px.argmax())) for row, r in compared if (r.error_px > WORST_PX).any()]
     some.sort(key=lambda entry: -entry[1].error_px[entry[2]])
     return tuple(
         WorstRow(
