@@ -285,7 +285,10 @@ class Store:
                 record = Ledger(self._form.path).read(shard)
             except StoreError as error:
                 first, last = self.layout.rows_of(shard)[0], self.layout.rows_of(shard)[-1]
-                raise StoreError(f"rows {first} to {last} of {self.path} are not written: {error}") from error
+                raise StoreError(
+                    f"rows {first} to {last} of {self.path} are not written ({error}); run the same spm prepare "
+                    "command again"
+                ) from error
             if file is None and record.files.get(self._form.file_key(array)) is not None:
                 raise StoreError(
                     f"{array.name}: the file of shard {shard} is lost; run the same spm prepare command again"
