@@ -58,7 +58,7 @@ COSTS = {
     ".h5": FormCosts(30, 15_000, shard_seconds=0.02, file_core_seconds=0.002, copies=4.5, run_bytes=50_000_000),
 }
 #: How much longer a shard takes beside others: workers share Python's lock and the memory's bandwidth.
-SHARING = 1.4
+SHARING = 1.2
 #: Memory of a worker beside its shards: maps that are being drawn, images that are being read.
 MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
 
@@ -217,6 +217,7 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     if layout.images:
         # The image as it is, and what each view of it costs on top: not all of them are made here.
         seen = replace(bare, images=True)
+        _trial(source, seen, path, 1, 1)  # what decoding needs is imported on first use
         first = np.array(_trial(source, seen, path, 1, TRIAL_IMAGES))
         two = np.array(_trial(source, seen, path, 2, TRIAL_IMAGES)) if views > 1 else first
         packed, image_seconds = ((first + (views - 1) * (2 * two - first)) / views).tolist()
