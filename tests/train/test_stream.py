@@ -73,11 +73,13 @@ def test_position_says_where_to_continue(store: Store) -> None:
         assert stream.position == 10  # though the one after was copied already
 
 
-def test_next_batch_is_there_before_it_is_asked_for(store: Store) -> None:
-    with ShardStream(store, 2) as stream:
+def test_next_batch_is_there_before_it_is_asked_for(store: Store, device: str) -> None:
+    """Read into host memory; on a GPU, also copied there."""
+    with ShardStream(store, 2, device=device) as stream:
         next(stream)
+        jobs = list(stream._rows._ready[0].jobs) if device == "cpu" else [stream._next.__self__]  # type: ignore[attr-defined]
         deadline = time.perf_counter() + 10
-        while not stream._next.done():
+        while not all(job.done() for job in jobs):
             assert time.perf_counter() < deadline
             time.sleep(0.001)
 
