@@ -60,8 +60,8 @@ def spread(
         firsts[i], lasts[i] = np.int64(first), np.int64(max(min(last, limit - 1), first - 1))
     if rules.square:
         first, last = math.ceil(anchor_x - tau), math.floor(anchor_x + tau)
-        first += (anchor_x - first > tau) - (anchor_x - (first - 1) <= tau)
-        last += (last + 1 - anchor_x <= tau) - (last - anchor_x > tau)
+        first += int(anchor_x - first > tau) - int(anchor_x - (first - 1) <= tau)
+        last += int(last + 1 - anchor_x <= tau) - int(last - anchor_x > tau)
         first, last = max(first, 0), min(last, width - 1)
         for i in range(bottom - top + 1):
             firsts[i], lasts[i] = first, last if abs(top + i - anchor_y) <= tau else first - 1
