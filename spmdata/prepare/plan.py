@@ -65,7 +65,7 @@ MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan will cost; zeros are not estimated.
+    """What a plan will cost.
 
     Parameters
     ----------

@@ -126,7 +126,8 @@ class MixSource:
                 raise AnnotationError(f"{where}: weight must be above 0 and at most 1000, got {part.weight}")
         self.skeleton, self._parts = skeleton, tuple(parts)
         self._first = np.cumsum([0, *(len(part.source) for part in parts)])
-        self._dims = max(part.source[0].people.joints.shape[-1] for part in parts)
+        some = [part.source[0] for part in parts if len(part.source)]
+        self._dims = max([2, *(sample.people.joints.shape[-1] for sample in some)])
 
     @property
     def info(self) -> SourceInfo:

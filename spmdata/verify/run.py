@@ -22,9 +22,8 @@ from spmdata.verify.report import DepthReport, Report, WorstRow
 
 #: Rows that one thread reads at once.
 BATCH_ROWS = 8
-#: Rows with an error above this, in px of the input, are listed as worst, and how many of them.
-WORST_PX = 0.001
-WORST_ROWS = 10
+#: Rows listed as worst, at most, and the error that a row must pass to be one, in px of the input.
+WORST_ROWS, WORST_PX = 10, 0.001
 
 
 def verify_store(

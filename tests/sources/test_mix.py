@@ -222,3 +222,10 @@ def test_a_mix_needs_its_file(tmp_path: Path) -> None:
     with pytest.raises(IndexError, match=r"in \[0, 2\], got 3"):
         MixSource(COCO17, [part])[3]
     assert len(PANOPTIC19) == 19
+
+
+def test_a_part_without_images_is_no_error(tmp_path: Path) -> None:
+    lay(tmp_path)
+    source, nobody = (open_source("coco", root=tmp_path, no_images=True) for _ in range(2))
+    nobody = replace(nobody, n_people=nobody.n_people[:0])  # type: ignore[type-var]
+    assert len(MixSource(COCO17, [Part(source, 1.0, tuple(range(17))), Part(nobody, 1.0, tuple(range(17)))])) == 3
