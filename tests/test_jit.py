@@ -35,6 +35,6 @@ print(codec.decode(Targets(heatmap, offsets)).joints[0, 0, 0])
     assert list((tmp_path / "spmdata/kernels/__pycache__").glob("batch.decode_rows*.nbi"))
     source = tmp_path / "spmdata/kernels/walk.py"
     text = source.read_text()
-    assert text.count("x + rules.norm *") == 1
-    source.write_text(text.replace("x + rules.norm *", "x + 3 * rules.norm *"))
+    assert text.count("x + norm *") == 1
+    source.write_text(text.replace("x + norm *", "x + 3 * norm *"))
     assert run() == (5 + 3 * 2) * 4 + 1.5

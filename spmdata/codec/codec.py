@@ -192,10 +192,13 @@ class Codec:
             has_depth=np.zeros((n, most), np.bool_),
             cells=np.zeros((n, most, 2), np.int64),
         )
-        wide = [np.ascontiguousarray(maps, np.float32) for maps in targets[:2]]
-        maps = self._maps(targets._replace(root_heatmap=wide[0], offsets=wide[1]))
+        heatmaps, offsets = (np.ascontiguousarray(maps, np.float32) for maps in targets[:2])
+        counts = np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else targets.count
+        depths = np.empty((n, 0, 0), np.float32) if targets.root_depth is None else targets.root_depth
+        tree, rules = self._tree, self._rules
         batch.decode_rows(
-            *(maps, self._focal_px(cameras, n), self._tree, self._rules, self.spec.threshold, self.spec.nms),
+            *(heatmaps, offsets, counts, depths, self._focal_px(cameras, n), tree.parents, tree.order),
+            *(rules.anchor_root, rules.norm, rules.stride, rules.origin_px, self.spec.threshold, self.spec.nms),
             *(found.number, found.cells, found.score, found.joints, found.visible, found.has_depth),
         )
         return found

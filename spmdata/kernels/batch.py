@@ -152,10 +152,17 @@ def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], wi
 
 @jit
 def decode_rows(
-    maps: Maps,
+    heatmaps: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    counts: NDArray[np.uint8],
+    root_depths: NDArray[np.float32],
     f_px: NDArray[np.float64],
-    tree: Tree,
-    rules: Rules,
+    parents: NDArray[np.int64],
+    order: NDArray[np.int64],
+    anchor_root: bool,
+    norm: float,
+    stride: float,
+    origin_px: float,
     threshold: float,
     nms: int,
     number: NDArray[np.int64],
@@ -167,18 +174,22 @@ def decode_rows(
 ) -> None:
     """Fill number (N,), cells (N, M, 2), score (N, M), joints (N, M, K, D), visible (N, M, K), has_depth (N, M).
 
-    Of ``maps`` heatmap and offsets are read, root_depth in 3D, and count unless it is (N, 0, 0, 0): then every
-    decoded joint is visible.
+    Read are heatmaps (N, H, W) and offsets (N, K, D, H, W), root_depths (N, H, W) in 3D, and counts (N, K, H, W) unless
+    they are (N, 0, 0, 0): then every decoded joint is visible. Tree and rules are taken apart, since a tuple costs a
+    call 1 us, as much as this takes for a person.
     """
-    z_root = np.zeros(cells.shape[1], np.float64)
+    most, marks = cells.shape[1], np.empty(heatmaps.shape[2], np.bool_)
+    z_root, at = np.zeros(most, np.float64), np.empty((most, joints.shape[2], 3), np.float64)
     for n in range(len(number)):
-        number[n] = find_peaks(maps.heatmap[n], threshold, nms, cells[n], score[n])
+        number[n] = find_peaks(heatmaps[n], threshold, nms, cells[n], score[n], marks)
         if joints.shape[3] == 3:
             for p in range(number[n]):
-                depth = maps.root_depth[n, cells[n, p, 1], cells[n, p, 0]]
+                depth = root_depths[n, cells[n, p, 1], cells[n, p, 0]]
                 z_root[p], has_depth[n, p] = depth * f_px[n], depth > 0
-        found = cells[n, : number[n]]
-        walk(maps.offsets[n], maps.count[n], found, z_root, tree, rules, joints[n], visible[n])
+        walk(
+            *(offsets[n], counts[n], cells[n, : number[n]], z_root, parents, order, anchor_root, norm, stride),
+            *(origin_px, at, joints[n], visible[n]),
+        )
 
 
 @jit

@@ -10,9 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
-from spmdata.kernels.rules import CM_PER_M, Rules
-from spmdata.kernels.tables import Tree
+from spmdata.kernels.jit import jit_inner, jit_lean
+from spmdata.kernels.rules import CM_PER_M
 
 
 @jit_inner
@@ -23,14 +22,19 @@ def clamp_cell(x: float, n: int) -> int:
     return n - 1 if x >= n - 1 else math.floor(x + 0.5)
 
 
-@jit_inner
+@jit_lean
 def walk(
     offsets: NDArray[np.float32],
     count: NDArray[np.uint8],
     cells: NDArray[np.int64],
     z_root: NDArray[np.float64],
-    tree: Tree,
-    rules: Rules,
+    parents: NDArray[np.int64],
+    order: NDArray[np.int64],
+    anchor_root: bool,
+    norm: float,
+    stride: float,
+    origin_px: float,
+    at: NDArray[np.float64],
     joints: NDArray[np.float32],
     visible: NDArray[np.uint8],
 ) -> None:
@@ -42,24 +46,22 @@ def walk(
     """
     height, width = offsets.shape[2], offsets.shape[3]
     known, deep = len(count) > 0, offsets.shape[1] == 3
-    parents, order, _ = tree
-    at = np.empty((len(parents), 3), np.float64)
-    for p in range(len(cells)):
-        for i in range(len(order)):
-            k = order[i]
-            a = parents[k]
+    for i in range(len(order)):
+        k = order[i]
+        a = parents[k]
+        for p in range(len(cells)):
             u, v = cells[p, 0], cells[p, 1]
             x, y, z = float(u), float(v), z_root[p]
             if a >= 0:
-                x, y, z = at[a, 0], at[a, 1], at[a, 2]
-                if not rules.anchor_root:
+                x, y, z = at[p, a, 0], at[p, a, 1], at[p, a, 2]
+                if not anchor_root:
                     u, v = clamp_cell(x, width), clamp_cell(y, height)
                     x, y = float(u), float(v)
-            at[k, 0] = x + rules.norm * np.float64(offsets[k, 0, v, u])
-            at[k, 1] = y + rules.norm * np.float64(offsets[k, 1, v, u])
-            joints[p, k, 0] = at[k, 0] * rules.stride + rules.origin_px
-            joints[p, k, 1] = at[k, 1] * rules.stride + rules.origin_px
+            at[p, k, 0] = x + norm * np.float64(offsets[k, 0, v, u])
+            at[p, k, 1] = y + norm * np.float64(offsets[k, 1, v, u])
+            joints[p, k, 0] = at[p, k, 0] * stride + origin_px
+            joints[p, k, 1] = at[p, k, 1] * stride + origin_px
             if deep:
-                at[k, 2] = z + CM_PER_M * np.float64(offsets[k, 2, v, u])
-                joints[p, k, 2] = at[k, 2]
+                at[p, k, 2] = z + CM_PER_M * np.float64(offsets[k, 2, v, u])
+                joints[p, k, 2] = at[p, k, 2]
             visible[p, k] = 1 if not known or count[k, v, u] > 0 else 0
