@@ -92,12 +92,14 @@ class Decoded(NamedTuple):
     has_depth: NDArray[np.bool_]
     cells: NDArray[np.int64]
 
-    def people(self, index: int) -> People:
-        """Return the people of one row without padding."""
-        p = int(self.number[index])
-        joints, visible, score = self.joints[index, :p], self.visible[index, :p], self.score[index, :p]
-        found = People.of(joints, visible, score=score)
-        return found if joints.shape[2] == 2 else replace(found, has_depth=self.has_depth[index, :p])
+    def people(self) -> list[People]:
+        """Return the people of each row without padding."""
+        there = np.arange(self.score.shape[1]) < self.number[:, None]
+        found = People.of(self.joints[there], self.visible[there], score=self.score[there])
+        if self.joints.shape[3] == 3:
+            found = replace(found, has_depth=self.has_depth[there])
+        ends = np.cumsum(self.number).tolist()
+        return [found.select(slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 #: Column of `People` for each field of `PeopleBatch` whose name differs.

@@ -190,10 +190,12 @@ class People:
 
 def _tight_boxes(joints: NDArray[np.float32], visible: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Smallest boxes (P, 4) in pixel-edge units that cover the labelled joints' pixels; zeros without any."""
-    labelled = (visible > 0)[..., None]
-    low = np.where(labelled, joints[..., :2], np.inf).min(1, initial=np.inf)
-    high = np.where(labelled, joints[..., :2], -np.inf).max(1, initial=-np.inf)
-    some = labelled.any(1)
+    # Joint by joint: along the last axis but one numpy takes one number a step, three times as long.
+    xy = np.ascontiguousarray(joints[..., :2].transpose(1, 0, 2))
+    labelled = np.ascontiguousarray(visible.T > 0)[..., None]
+    low = np.where(labelled, xy, np.inf).min(0, initial=np.inf)
+    high = np.where(labelled, xy, -np.inf).max(0, initial=-np.inf)
+    some = labelled.any(0)
     return np.where(some, np.concatenate([low, high - low + 1], 1), 0).astype(np.float32)
 
 

@@ -38,8 +38,7 @@ class Decoded(NamedTuple):
 
     def people(self) -> list[People]:
         """Return each row's people."""
-        tables = padded.Decoded(*(t.cpu().numpy() for t in self))
-        return [tables.people(i) for i in range(len(tables.number))]
+        return padded.Decoded(*(t.cpu().numpy() for t in self)).people()
 
 
 class BatchDecoder(nn.Module):

@@ -176,7 +176,7 @@ class Codec:
     ) -> list[tuple[People, NDArray[np.int64]]]:
         """Return what `decode_batch` does, each with its peaks' cells (P, 2) as (u, v)."""
         found = self.decode_tables(targets, cameras)
-        return [(found.people(i), found.cells[i, :p]) for i, p in enumerate(found.number.tolist())]
+        return [(people, cells[: len(people)]) for people, cells in zip(found.people(), found.cells, strict=True)]
 
     def decode_tables(self, targets: Targets, cameras: Sequence[Camera | None] | None = None) -> Decoded:
         """Return what `decode_batch` does as padded tables: no object a person or an image, for whole data sets."""
