@@ -74,8 +74,8 @@ class Codec:
     def empty_targets(self, n: int) -> Targets:
         """Return buffers for n rows, not initialised, to be given to `encode_batch` again and again."""
         dtypes: dict[str, Any] = {"root_heatmap": self.spec.dtype, "offsets": self.spec.dtype, "root_depth": np.float32}
-        shapes = self._shapes(n)
-        return Targets(**{name: np.empty(shape, dtypes.get(name, np.uint8)) for name, shape in shapes.items()})
+        shapes = self._row_shapes.items()
+        return Targets(**{name: np.empty((n, *shape), dtypes.get(name, np.uint8)) for name, shape in shapes})
 
     def encode(self, people: People, camera: Camera | None = None) -> Targets:
         """Return the targets of one image.
@@ -116,12 +116,12 @@ class Codec:
         n = len(rows.number)
         out = self.empty_targets(n) if out is None else out
         self._check_targets(out, n)
-        missing = [name for name in self._shapes(0) if getattr(out, name) is None]
+        missing = [name for name in self._row_shapes if getattr(out, name) is None]
         if missing:
             raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
         wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
-        self._draw(rows, self._maps(out._replace(root_heatmap=wide[0], offsets=wide[1])), *no_memory(n))
+        self._draw(rows, self._maps(Targets(wide[0], wide[1], *out[2:])), *no_memory(n))
         if narrow:
             out.root_heatmap[...], out.offsets[...] = wide
         return out
@@ -266,7 +266,8 @@ class Codec:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
         areas = rows.area if self._rules.overlap != MEAN else None
         depths = None if areas is None and self.spec.dims == 2 else rows.has_depth
-        batch.encode_rows(rows, areas, depths, self._tree, self._rules, maps, boxes, held)
+        tree, rules = tuple(self._tree), tuple(self._rules)
+        batch.encode_rows(tuple(rows), areas, depths, tree, rules, tuple(maps), boxes, held)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""
@@ -276,23 +277,26 @@ class Codec:
             raise SpecError(f"{n} images need {n} cameras, got {len(cameras)}")
         return np.array([1.0 if camera is None else camera.f_px for camera in cameras], np.float64)
 
-    def _shapes(self, n: int) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every array of targets of n rows."""
+    @cached_property
+    def _row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every array of one row's targets."""
         (h, w), k = self.spec.map_hw, len(self.spec.skeleton)
-        shapes = {"root_heatmap": (n, h, w), "offsets": (n, k, self.spec.dims, h, w), "count": (n, k, h, w)}
-        flat = {**shapes, "ignore": (n, h, w)}
-        return flat if self.spec.dims == 2 else {**flat, "root_depth": (n, h, w), "count_z": (n, k, h, w)}
+        flat = {"root_heatmap": (h, w), "offsets": (k, self.spec.dims, h, w), "count": (k, h, w), "ignore": (h, w)}
+        return flat if self.spec.dims == 2 else {**flat, "root_depth": (h, w), "count_z": (k, h, w)}
 
     def _maps(self, targets: Targets) -> tables.Maps:
         """Return targets as kernels take them: arrays without cells stand for what is None."""
         n, k = targets.offsets.shape[:2]
-        none = {"count": (n, 0, 0, 0), "ignore": (n, 0, 0), "root_depth": (n, 0, 0), "count_z": (n, k, 0, 0)}
-        dtypes: dict[str, Any] = {"root_depth": np.float32}
-        given = targets._asdict().items()
-        return tables.Maps(*(np.empty(none[m], dtypes.get(m, np.uint8)) if a is None else a for m, a in given))
+        return tables.Maps(
+            *targets[:2],
+            np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else targets.count,
+            np.empty((n, 0, 0), np.uint8) if targets.ignore is None else targets.ignore,
+            np.empty((n, 0, 0), np.float32) if targets.root_depth is None else targets.root_depth,
+            np.empty((n, k, 0, 0), np.uint8) if targets.count_z is None else targets.count_z,
+        )
 
     def _check_targets(self, targets: Targets, n: int) -> None:
-        for name, shape in self._shapes(n).items():
+        for name, shape in self._row_shapes.items():
             array = getattr(targets, name)
-            if array is not None and array.shape != shape:
-                raise SpecError(f"targets.{name} must be {shape}, got {array.shape}")
+            if array is not None and array.shape != (n, *shape):
+                raise SpecError(f"targets.{name} must be {(n, *shape)}, got {array.shape}")

@@ -54,10 +54,11 @@ def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> D
         placed[p, 0], placed[p, 1], placed[p, 2] = np.nan, np.nan, np.nan
     for v in range(height + 1):
         starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
-    for v in range(window):
-        for u in range(width):
+    for v in range(window):  # a loop for each array: together, neither becomes one of vectors
+        for u in range(np.uint64(width)):
             key[v, u] = np.inf
-            for c in range(channels):
+        for c in range(channels):
+            for u in range(np.uint64(width)):
                 steps[v, c, u] = 0.0
     for c in range(channels):
         for u in range(width):

@@ -55,7 +55,7 @@ def draw_joints(
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
     firsts, lasts, edges, placed, starting, following, hull, steps, sums, key = desk
-    _, _, anchors, tips, modes = links
+    _, _, anchors, tips, modes, _ = links
     near, alone = 1.0 if rules.overlap == NEAREST else 0.0, False
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]

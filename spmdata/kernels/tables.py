@@ -57,7 +57,7 @@ class Links(NamedTuple):
 
     roots (P, 3): (x, y) in cells and z in cm; drawn (P,): in the targets at all; anchors (P, K + 1, 2) in cells,
     clamped to cell centres of the map; tips (P, K + 1, 3): (x, y) in cells where a TOWARDS vector points or the
-    CONSTANT itself, and dz in cm; modes (P, K + 1).
+    CONSTANT itself, and dz in cm; modes (P, K + 1). leading (K,) is scratch.
     """
 
     roots: NDArray[np.float64]
@@ -65,6 +65,7 @@ class Links(NamedTuple):
     anchors: NDArray[np.float64]
     tips: NDArray[np.float64]
     modes: NDArray[np.uint8]
+    leading: NDArray[np.bool_]
 
 
 @jit_inner
@@ -76,4 +77,5 @@ def new_links(people: int, joints: int) -> Links:
         np.empty((people, joints + 1, 2), np.float64),
         np.empty((people, joints + 1, 3), np.float64),
         np.empty((people, joints + 1), np.uint8),
+        np.empty(joints, np.bool_),
     )
