@@ -7,7 +7,6 @@ Letters: N rows, P people, K joints, D axes, H, W cells of a map.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.camera import Camera
+from spmdata.codec.constants import rules_of, tree_of
 from spmdata.codec.kept import Kept, no_memory
+from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
-from spmdata.geometry import cell_origin_px
 from spmdata.kernels import batch, tables
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
@@ -29,7 +29,7 @@ from spmdata.spec import TargetSpec
 
 
 class Codec:
-    """Encode people into targets and decode them again by one spec; holds no state but constants.
+    """Encode people into targets and decode them again by one spec; holds no state but constants and scratch.
 
     Parameters
     ----------
@@ -46,30 +46,15 @@ class Codec:
 
     @cached_property
     def _rules(self) -> Rules:
-        spec = self.spec
-        cut = -math.log(spec.heatmap_min) * spec.gaussian_denominator if spec.heatmap_min else math.inf
-        return Rules(
-            stride=float(spec.stride),
-            origin_px=cell_origin_px(spec.stride),
-            boxed=spec.root == "bbox",
-            anchor_root=spec.anchor == "root",
-            missing_parent=("reparent", "stay", "drop").index(spec.missing_parent),
-            overlap=("mean", "nearest", "smallest").index(spec.overlap),
-            square=spec.tau_metric == "square",
-            tau=float(spec.tau_cell),
-            norm=float(spec.norm_cell),
-            heat_denominator=float(spec.gaussian_denominator),
-            heat_cut=float(cut),
-        )
+        return rules_of(self.spec)
 
     @cached_property
     def _tree(self) -> tables.Tree:
-        tree, root = self.spec.tree, self.spec.root
-        everything = range(len(tree))
-        rooted = {"mean": everything, "bbox": everything, "torso": tree.torso}
-        chosen = rooted[root] if root in rooted else (tree.joints.index(root),)
-        order = np.array(tree.order(), np.int64)
-        return tables.Tree(np.array(tree.parents, np.int64), order, np.isin(np.arange(len(tree)), chosen))
+        return tree_of(self.spec)
+
+    @cached_property
+    def _scratch(self) -> Scratch:
+        return Scratch(len(self.spec.skeleton), self.spec.dims, self.spec.map_hw, self._rules.reach)
 
     def empty_targets(self, n: int) -> Targets:
         """Return buffers for n rows, not initialised, to be given to `encode_batch` again and again."""
@@ -222,9 +207,10 @@ class Codec:
         rows = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
         out = Reads.empty(*people.visible.shape)
         has_depth = people.has_depth.copy()  # for read-only arrays kernels would be compiled once more
+        links, stand = tables.new_links(*rows.joints.shape[1:3]), np.empty((len(self.spec.skeleton), 2))
         batch.collide_row(
-            rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, out.roots, out.z_roots,
-            out.drawn, out.supervised, out.cells, out.read, out.direct, out.path, out.mixed,
+            rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, links, stand, out.roots,
+            out.z_roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path, out.mixed,
         )  # fmt: skip
         return out
 
@@ -267,7 +253,8 @@ class Codec:
         areas = rows.area if self._rules.overlap != MEAN else None
         depths = None if areas is None and self.spec.dims == 2 else rows.has_depth
         tree, rules = tuple(self._tree), tuple(self._rules)
-        batch.encode_rows(tuple(rows), areas, depths, tree, rules, tuple(maps), boxes, held)
+        scratch = self._scratch.arrays(rows.joints.shape[1])
+        batch.encode_rows(tuple(rows), areas, depths, tree, rules, tuple(maps), boxes, held, *scratch)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""
@@ -286,12 +273,12 @@ class Codec:
 
     def _maps(self, targets: Targets) -> tables.Maps:
         """Return targets as kernels take them: arrays without cells stand for what is None."""
-        n, k = targets.offsets.shape[:2]
+        (n, k), depths = targets.offsets.shape[:2], targets.root_depth
         return tables.Maps(
             *targets[:2],
             np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else targets.count,
             np.empty((n, 0, 0), np.uint8) if targets.ignore is None else targets.ignore,
-            np.empty((n, 0, 0), np.float32) if targets.root_depth is None else targets.root_depth,
+            np.empty((n, 1, 1, 0, 0), np.float32) if depths is None else depths[:, None, None],
             np.empty((n, k, 0, 0), np.uint8) if targets.count_z is None else targets.count_z,
         )
 

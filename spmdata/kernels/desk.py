@@ -10,10 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.discs import reach_of
-from spmdata.kernels.jit import jit_inner
-from spmdata.kernels.rules import Rules
-
 
 class Desk(NamedTuple):
     """Scratch for one joint after the other.
@@ -22,7 +18,8 @@ class Desk(NamedTuple):
     each row; it lies in the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor
     placed (P, 2). starting (H + 1,): a person whose neighbourhood starts on a row, or -1; following (P,): the next.
     hull (H + 1, 2): between which columns a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what
-    is added there; key (R, W), the smallest key on a cell. sums (C, W): on this row. Between joints all is as it was.
+    is added there; key (R, W), the smallest key on a cell. sums (C, W): on this row. Between joints all is as it was:
+    one desk serves call after call, by the same rules and on maps of the same size.
     """
 
     firsts: NDArray[np.int64]
@@ -37,41 +34,22 @@ class Desk(NamedTuple):
     key: NDArray[np.float64]
 
 
-@jit_inner
-def new_desk(people: int, height: int, width: int, axes: int, rules: Rules) -> Desk:
-    """Return scratch for that many people on such a map."""
-    reach, channels, window = int(min(2 * reach_of(rules) + 3, max(height, width))), 4 if axes == 2 else 6, 1
-    while window < reach + 2:
+def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> Desk:
+    """Return scratch for that many people on such a map, for neighbourhoods that reach so far, in cells."""
+    rows, channels, window = int(min(2 * reach + 3, max(height, width))), 4 if axes == 2 else 6, 1
+    while window < rows + 2:
         window *= 2
-    starting, hull, key = (
-        np.empty(height + 1, np.int64),
-        np.empty((height + 1, 2), np.int64),
-        np.empty((window, width), np.float64),
-    )
-    placed = np.empty((people, 3), np.float64)
-    steps, sums = np.empty((window, channels, width), np.float64), np.empty((channels, width), np.float64)
-    for p in range(people):  # loops compile in a third of the time of numpy's own words
-        placed[p, 0], placed[p, 1], placed[p, 2] = np.nan, np.nan, np.nan
-    for v in range(height + 1):
-        starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
-    for v in range(window):  # a loop for each array: together, neither becomes one of vectors
-        for u in range(np.uint64(width)):
-            key[v, u] = np.inf
-        for c in range(channels):
-            for u in range(np.uint64(width)):
-                steps[v, c, u] = 0.0
-    for c in range(channels):
-        for u in range(width):
-            sums[c, u] = 0.0
+    hull = np.full((height + 1, 2), -1, np.int64)
+    hull[:, 0] = width
     return Desk(
-        np.empty((people, (reach | 7) + 1), np.int64),
-        np.empty((people, (reach | 7) + 1), np.int64),
-        np.empty((people, 4), np.int64),
-        placed,
-        starting,
-        np.empty(people, np.int64),
-        hull,
-        steps,
-        sums,
-        key,
+        firsts=np.empty((people, (rows | 7) + 1), np.int64),
+        lasts=np.empty((people, (rows | 7) + 1), np.int64),
+        edges=np.empty((people, 4), np.int64),
+        placed=np.full((people, 3), np.nan),
+        starting=np.full(height + 1, -1, np.int64),
+        following=np.empty(people, np.int64),
+        hull=hull,
+        steps=np.zeros((window, channels, width)),
+        sums=np.zeros((channels, width)),
+        key=np.full((window, width), np.inf),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
-from spmdata.kernels.discs import reach_of, spread
+from spmdata.kernels.discs import spread
 from spmdata.kernels.jit import jit_lean, jit_part
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
@@ -121,7 +121,7 @@ def are_apart(anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, pe
     """Return whether a joint's few people surely share no cell; of many nobody asks."""
     if people > FEW:
         return False
-    wide = 2 * reach_of(rules)
+    wide = 2 * rules.reach
     for p in range(people):
         for q in range(p if modes[p, k] != NOTHING else 0):
             apart = max(abs(anchors[p, k, 0] - anchors[q, k, 0]), abs(anchors[p, k, 1] - anchors[q, k, 1])) > wide

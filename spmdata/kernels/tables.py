@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
-
 
 class Tree(NamedTuple):
     """parents (K,), -1 for the root; order (K,), parents first; rooted (K,): the joints whose mean is the root."""
@@ -41,7 +39,7 @@ class Rows(NamedTuple):
 class Maps(NamedTuple):
     """Maps of N rows: heatmap and ignore (N, H, W), offsets (N, K, D, H, W), count (N, K, H, W).
 
-    root_depth (N, H, W) and count_z (N, K, H, W) have H = W = 0 in 2D.
+    root_depth (N, 1, 1, H, W), like the offsets of one joint, and count_z (N, K, H, W) have H = W = 0 in 2D.
     """
 
     heatmap: NDArray[np.float32]
@@ -68,7 +66,6 @@ class Links(NamedTuple):
     leading: NDArray[np.bool_]
 
 
-@jit_inner
 def new_links(people: int, joints: int) -> Links:
     """Return room for the links of that many people: `links.place_roots` and `links.resolve` fill it."""
     return Links(
