@@ -97,7 +97,7 @@ class Codec:
         SpecError
             People or ``out`` do not fit the spec, or somebody has depth without a camera.
         """
-        rows = self._rows(people, cameras)
+        rows, asked = self._rows(people, cameras)
         n = len(rows.number)
         out = self.empty_targets(n) if out is None else out
         self._check_targets(out, n)
@@ -106,7 +106,7 @@ class Codec:
             raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
         wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
-        self._draw(rows, self._maps(Targets(wide[0], wide[1], *out[2:])), *no_memory(n))
+        self._draw(rows, asked, self._maps(Targets(wide[0], wide[1], *out[2:])), *no_memory(n))
         if narrow:
             out.root_heatmap[...], out.offsets[...] = wide
         return out
@@ -204,7 +204,7 @@ class Codec:
         SpecError
             The people do not fit the spec.
         """
-        rows = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
+        rows, _ = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
         out = Reads.empty(*people.visible.shape)
         has_depth = people.has_depth.copy()  # for read-only arrays kernels would be compiled once more
         links, stand = tables.new_links(*rows.joints.shape[1:3]), np.empty((len(self.spec.skeleton), 2))
@@ -228,8 +228,10 @@ class Codec:
             self.decode_tables(targets.at(None), [Camera(np.eye(3), np.zeros(5), np.eye(3), np.zeros(3))])
             self.reads(nobody)
 
-    def _rows(self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None) -> tables.Rows:
-        """Return people as kernels take them; everybody who has depth must have a camera."""
+    def _rows(
+        self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None
+    ) -> tuple[tables.Rows, tuple[Any, Any]]:
+        """Return people as kernels take them, areas and who has depth, or None if not asked; depth takes a camera."""
         wanted = (len(self.spec.skeleton), self.spec.dims)
         if not isinstance(people, PeopleBatch):
             people = pad_people(people, max([1, *map(len, people)]), *wanted)
@@ -243,18 +245,25 @@ class Codec:
                     f"row {int(np.argmax(blind))} has people with depth, but no camera: "
                     "pass the camera of its input, or use dims 2"
                 )
-        return tables.Rows(
-            *(people.number.astype(np.int64), people.joints, people.visible, people.area, people.bbox),
-            *(people.ignore, people.has_depth, self._focal_px(cameras, n)),
+        rows = tables.Rows(
+            *(people.number.astype(np.int64), people.joints, people.visible, people.bbox, people.ignore),
+            self._focal_px(cameras, n),
         )
+        areas = people.area if self._rules.overlap != MEAN else None
+        return rows, (areas, None if areas is None and self.spec.dims == 2 else people.has_depth)
 
-    def _draw(self, rows: tables.Rows, maps: tables.Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+    def _draw(
+        self,
+        rows: tables.Rows,
+        asked: tuple[Any, Any],
+        maps: tables.Maps,
+        boxes: NDArray[np.int32],
+        held: NDArray[np.int64],
+    ) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
-        areas = rows.area if self._rules.overlap != MEAN else None
-        depths = None if areas is None and self.spec.dims == 2 else rows.has_depth
         tree, rules = tuple(self._tree), tuple(self._rules)
         scratch = self._scratch.arrays(rows.joints.shape[1])
-        batch.encode_rows(tuple(rows), areas, depths, tree, rules, tuple(maps), boxes, held, *scratch)
+        batch.encode_rows(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, *scratch)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""

@@ -71,8 +71,6 @@ def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: 
     joints, visible, k_all = people.joints[n], people.visible[n], len(tree.parents)
     roots, drawn, anchors, tips, modes, leading = links
     deep = joints.shape[2] == 3
-    for k in range(k_all):
-        leading[k] = False
     for p in range(people.number[n]):
         for k in range(k_all + 1):
             modes[p, k] = NOTHING

@@ -62,7 +62,8 @@ def draw_joints(
         if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
-            count_z[:] = 0
+            if has_depth is not None:
+                count_z[:] = 0
         if area is None:
             alone = are_apart(anchors, modes, k, people, rules)
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
@@ -100,10 +101,11 @@ def place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules): 
     """Fill a person's ends and edges for the anchor (x, y), unless they are those of the joint before."""
     if x != placed[p, 0] or y != placed[p, 1] or by_row != placed[p, 2]:
         placed[p, 0], placed[p, 1], placed[p, 2] = x, y, by_row
-        if by_row > 0:
-            top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
-        else:
-            left, right, top, bottom = spread(y, x, width, height, rules, firsts[p], lasts[p])
+        if by_row == 0:
+            x, y, height, width = y, x, width, height
+        top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
+        if by_row == 0:
+            top, bottom, left, right = left, right, top, bottom
         edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3] = top, bottom, left, right
 
 

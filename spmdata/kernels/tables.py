@@ -22,17 +22,15 @@ class Tree(NamedTuple):
 class Rows(NamedTuple):
     """People of N rows; the first number (N,) of each are there.
 
-    joints (N, P, K, D) in input px (z in cm), visible (N, P, K), area (N, P), bbox (N, P, 4), ignore and has_depth
-    (N, P); f_px (N,) focal lengths, read where somebody has depth.
+    joints (N, P, K, D) in input px (z in cm), visible (N, P, K), bbox (N, P, 4), ignore (N, P); f_px (N,) focal
+    lengths, read where somebody has depth.
     """
 
     number: NDArray[np.int64]
     joints: NDArray[np.float32]
     visible: NDArray[np.uint8]
-    area: NDArray[np.float32]
     bbox: NDArray[np.float32]
     ignore: NDArray[np.bool_]
-    has_depth: NDArray[np.bool_]
     f_px: NDArray[np.float64]
 
 
@@ -55,7 +53,8 @@ class Links(NamedTuple):
 
     roots (P, 3): (x, y) in cells and z in cm; drawn (P,): in the targets at all; anchors (P, K + 1, 2) in cells,
     clamped to cell centres of the map; tips (P, K + 1, 3): (x, y) in cells where a TOWARDS vector points or the
-    CONSTANT itself, and dz in cm; modes (P, K + 1). leading (K,) is scratch.
+    CONSTANT itself, and dz in cm; modes (P, K + 1). leading (K,), under STAY, of the
+    person looked at: a labelled joint hangs below.
     """
 
     roots: NDArray[np.float64]
@@ -74,5 +73,5 @@ def new_links(people: int, joints: int) -> Links:
         np.empty((people, joints + 1, 2), np.float64),
         np.empty((people, joints + 1, 3), np.float64),
         np.empty((people, joints + 1), np.uint8),
-        np.empty(joints, np.bool_),
+        np.zeros(joints, np.bool_),
     )
