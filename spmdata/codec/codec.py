@@ -22,6 +22,7 @@ from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
 from spmdata.kernels import batch, tables
+from spmdata.kernels.jit import compiling
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People
@@ -223,10 +224,11 @@ class Codec:
             False: the encoder alone, nearly half the time.
         """
         nobody = People.empty(len(self.spec.skeleton), self.spec.dims)
-        targets = self.encode(nobody)
-        if decode:
-            self.decode_tables(targets.at(None), [Camera(np.eye(3), np.zeros(5), np.eye(3), np.zeros(3))])
-            self.reads(nobody)
+        with compiling():
+            targets = self.encode(nobody)
+            if decode:
+                self.decode_tables(targets.at(None), [Camera(np.eye(3), np.zeros(5), np.eye(3), np.zeros(3))])
+                self.reads(nobody)
 
     def _rows(
         self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None
