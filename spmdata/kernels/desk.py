@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 class Desk(NamedTuple):
     """Scratch for one joint after the other.
 
-    firsts and lasts (P, R): each person's neighbourhood, the rows of each column under ``mean``, else the columns of
-    each row; it lies in the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor
-    placed (P, 2). starting (H + 1,): a person whose neighbourhood starts on a row, or -1; following (P,): the next.
-    hull (H + 1, 2): between which columns a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what
-    is added there; key (R, W), the smallest key on a cell. sums (C, W): on this row. Between joints all is as it was:
-    one desk serves call after call, by the same rules and on maps of the same size.
+    firsts and lasts (P, R): each person's neighbourhood, the rows of each column or the columns of each row; it lies in
+    the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor placed[p, :2], by row
+    where placed[p, 2] says so. points (2, P or more): the anchors of all who have the joint. starting (H + 1,): a
+    person whose neighbourhood starts on a row, or -1; following (P,): the next. hull (H + 1, 2): between which columns
+    a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key (R, W), the
+    smallest key on a cell. sums (C, W): on this row. Between joints all is as it was: one desk serves call
+    after call, by the same rules and on maps of the same size.
     """
 
     firsts: NDArray[np.int64]
     lasts: NDArray[np.int64]
     edges: NDArray[np.int64]
     placed: NDArray[np.float64]
+    points: NDArray[np.float64]
     starting: NDArray[np.int64]
     following: NDArray[np.int64]
     hull: NDArray[np.int64]
@@ -46,10 +48,12 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
         lasts=np.empty((people, (rows | 7) + 1), np.int64),
         edges=np.empty((people, 4), np.int64),
         placed=np.full((people, 3), np.nan),
+        points=np.empty((2, (people | 7) + 1)),
         starting=np.full(height + 1, -1, np.int64),
         following=np.empty(people, np.int64),
         hull=hull,
-        steps=np.zeros((window, channels, width)),
+        # Eight columns more: rows of 4,096 bytes would all lie in the same few places of the first-level cache.
+        steps=np.zeros((window, channels, width + 8)),
         sums=np.zeros((channels, width)),
         key=np.full((window, width), np.inf),
     )
