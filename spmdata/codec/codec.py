@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from spmdata.camera import Camera
 from spmdata.codec.constants import rules_of, tree_of
+from spmdata.codec.first_call import compiling
 from spmdata.codec.kept import Kept, no_memory
 from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
 from spmdata.kernels import batch, tables
-from spmdata.kernels.jit import compiling
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People

@@ -5,6 +5,7 @@ Letters: P people, H, W cells; p person, v row, u column; R rows, C numbers that
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,14 @@ class Desk(NamedTuple):
     key: NDArray[np.float64]
 
 
+def full(shape: tuple[int, ...], value: float) -> NDArray[np.float64]:
+    """Return an array of one value that starts on a cache line: vectors of eight numbers then lie in one line each."""
+    size = math.prod(shape)
+    room = np.full(size + 7, value)
+    start = -room.ctypes.data % 64 // 8
+    return room[start : start + size].reshape(shape)
+
+
 def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> Desk:
     """Return scratch for that many people on such a map, for neighbourhoods that reach so far, in cells."""
     rows, channels, window = int(min(2 * reach + 3, max(height, width))), 4 if axes == 2 else 6, 1
@@ -53,7 +62,7 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
         following=np.empty(people, np.int64),
         hull=hull,
         # Eight columns more: rows of 4,096 bytes would all lie in the same few places of the first-level cache.
-        steps=np.zeros((window, channels, width + 8)),
-        sums=np.zeros((channels, width)),
-        key=np.full((window, width), np.inf),
+        steps=full((window, channels, width + 8), 0.0),
+        sums=full((channels, width), 0.0),
+        key=full((window, width), np.inf),
     )

@@ -7,9 +7,8 @@ from two Dask threads aborts the process on numba's workqueue layer, and threads
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,19 +32,6 @@ def _drop_stale_caches() -> None:
 
 
 _drop_stale_caches()
-
-
-@contextmanager
-def compiling() -> Iterator[None]:
-    """Put off the search for cycles: what numba makes as it compiles mostly stays, and is looked through each time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
 
 #: What `spmdata.codec` calls: serial, nogil, cached, division as in numpy; no fast-math: NaN must stay NaN, and sums
 #: must not be reordered. No wrapper for C, which nobody calls: each takes time to compile.
