@@ -5,6 +5,7 @@ Mirrors, shifts and orders are compared bitwise, on coordinates of 1/16 px where
 
 import pickle
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -212,6 +213,18 @@ def test_codec_pickles(case: Case) -> None:
     again = pickle.loads(pickle.dumps(codec))
     assert again.spec == spec
     assert_same(maps(again.encode(people, CAMERA)), wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_scratch_leaves_nothing_behind(data: st.DataObject) -> None:
+    """A codec that has drawn other people, fewer and more, draws like a new one, in any thread."""
+    spec = data.draw(specs())
+    pictures = [data.draw(crowds(spec)) for _ in range(4)]
+    used = Codec(spec)
+    with ThreadPoolExecutor(2) as pool:
+        for people, found in zip(pictures, pool.map(lambda p: used.encode(p, CAMERA), pictures), strict=True):
+            assert_same(maps(found), maps(Codec(spec).encode(people, CAMERA)))
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -7,7 +7,6 @@ Letters: N rows, P people, K joints, D axes, H, W cells of a map.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.camera import Camera
+from spmdata.codec.constants import rules_of, tree_of
+from spmdata.codec.first_call import compiling
 from spmdata.codec.kept import Kept, no_memory
+from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
-from spmdata.geometry import cell_origin_px
 from spmdata.kernels import batch, tables
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
@@ -29,7 +30,7 @@ from spmdata.spec import TargetSpec
 
 
 class Codec:
-    """Encode people into targets and decode them again by one spec; holds no state but constants.
+    """Encode people into targets and decode them again by one spec; holds no state but constants and scratch.
 
     Parameters
     ----------
@@ -46,36 +47,21 @@ class Codec:
 
     @cached_property
     def _rules(self) -> Rules:
-        spec = self.spec
-        cut = -math.log(spec.heatmap_min) * spec.gaussian_denominator if spec.heatmap_min else math.inf
-        return Rules(
-            stride=float(spec.stride),
-            origin_px=cell_origin_px(spec.stride),
-            boxed=spec.root == "bbox",
-            anchor_root=spec.anchor == "root",
-            missing_parent=("reparent", "stay", "drop").index(spec.missing_parent),
-            overlap=("mean", "nearest", "smallest").index(spec.overlap),
-            square=spec.tau_metric == "square",
-            tau=float(spec.tau_cell),
-            norm=float(spec.norm_cell),
-            heat_denominator=float(spec.gaussian_denominator),
-            heat_cut=float(cut),
-        )
+        return rules_of(self.spec)
 
     @cached_property
     def _tree(self) -> tables.Tree:
-        tree, root = self.spec.tree, self.spec.root
-        everything = range(len(tree))
-        rooted = {"mean": everything, "bbox": everything, "torso": tree.torso}
-        chosen = rooted[root] if root in rooted else (tree.joints.index(root),)
-        order = np.array(tree.order(), np.int64)
-        return tables.Tree(np.array(tree.parents, np.int64), order, np.isin(np.arange(len(tree)), chosen))
+        return tree_of(self.spec)
+
+    @cached_property
+    def _scratch(self) -> Scratch:
+        return Scratch(len(self.spec.skeleton), self.spec.dims, self.spec.map_hw, self._rules.reach)
 
     def empty_targets(self, n: int) -> Targets:
         """Return buffers for n rows, not initialised, to be given to `encode_batch` again and again."""
         dtypes: dict[str, Any] = {"root_heatmap": self.spec.dtype, "offsets": self.spec.dtype, "root_depth": np.float32}
-        shapes = self._shapes(n)
-        return Targets(**{name: np.empty(shape, dtypes.get(name, np.uint8)) for name, shape in shapes.items()})
+        shapes = self._row_shapes.items()
+        return Targets(**{name: np.empty((n, *shape), dtypes.get(name, np.uint8)) for name, shape in shapes})
 
     def encode(self, people: People, camera: Camera | None = None) -> Targets:
         """Return the targets of one image.
@@ -112,16 +98,16 @@ class Codec:
         SpecError
             People or ``out`` do not fit the spec, or somebody has depth without a camera.
         """
-        rows = self._rows(people, cameras)
+        rows, asked = self._rows(people, cameras)
         n = len(rows.number)
         out = self.empty_targets(n) if out is None else out
         self._check_targets(out, n)
-        missing = [name for name in self._shapes(0) if getattr(out, name) is None]
+        missing = [name for name in self._row_shapes if getattr(out, name) is None]
         if missing:
             raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
         wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
-        self._draw(rows, self._maps(out._replace(root_heatmap=wide[0], offsets=wide[1])), *no_memory(n))
+        self._draw(rows, asked, self._maps(Targets(wide[0], wide[1], *out[2:])), *no_memory(n))
         if narrow:
             out.root_heatmap[...], out.offsets[...] = wide
         return out
@@ -219,12 +205,13 @@ class Codec:
         SpecError
             The people do not fit the spec.
         """
-        rows = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
+        rows, _ = self._rows([replace(people, has_depth=np.zeros(len(people), np.bool_))], None)  # depth moves no read
         out = Reads.empty(*people.visible.shape)
         has_depth = people.has_depth.copy()  # for read-only arrays kernels would be compiled once more
+        links, stand = tables.new_links(*rows.joints.shape[1:3]), np.empty((len(self.spec.skeleton), 2))
         batch.collide_row(
-            rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, out.roots, out.z_roots,
-            out.drawn, out.supervised, out.cells, out.read, out.direct, out.path, out.mixed,
+            rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, links, stand, out.roots,
+            out.z_roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path, out.mixed,
         )  # fmt: skip
         return out
 
@@ -237,13 +224,16 @@ class Codec:
             False: the encoder alone, nearly half the time.
         """
         nobody = People.empty(len(self.spec.skeleton), self.spec.dims)
-        targets = self.encode(nobody)
-        if decode:
-            self.decode_tables(targets.at(None), [Camera(np.eye(3), np.zeros(5), np.eye(3), np.zeros(3))])
-            self.reads(nobody)
+        with compiling():
+            targets = self.encode(nobody)
+            if decode:
+                self.decode_tables(targets.at(None), [Camera(np.eye(3), np.zeros(5), np.eye(3), np.zeros(3))])
+                self.reads(nobody)
 
-    def _rows(self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None) -> tables.Rows:
-        """Return people as kernels take them; everybody who has depth must have a camera."""
+    def _rows(
+        self, people: Sequence[People] | PeopleBatch, cameras: Sequence[Camera | None] | None
+    ) -> tuple[tables.Rows, tuple[Any, Any]]:
+        """Return people as kernels take them, areas and who has depth, or None if not asked; depth takes a camera."""
         wanted = (len(self.spec.skeleton), self.spec.dims)
         if not isinstance(people, PeopleBatch):
             people = pad_people(people, max([1, *map(len, people)]), *wanted)
@@ -257,16 +247,25 @@ class Codec:
                     f"row {int(np.argmax(blind))} has people with depth, but no camera: "
                     "pass the camera of its input, or use dims 2"
                 )
-        return tables.Rows(
-            *(people.number.astype(np.int64), people.joints, people.visible, people.area, people.bbox),
-            *(people.ignore, people.has_depth, self._focal_px(cameras, n)),
+        rows = tables.Rows(
+            *(people.number.astype(np.int64), people.joints, people.visible, people.bbox, people.ignore),
+            self._focal_px(cameras, n),
         )
+        areas = people.area if self._rules.overlap != MEAN else None
+        return rows, (areas, None if areas is None and self.spec.dims == 2 else people.has_depth)
 
-    def _draw(self, rows: tables.Rows, maps: tables.Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
+    def _draw(
+        self,
+        rows: tables.Rows,
+        asked: tuple[Any, Any],
+        maps: tables.Maps,
+        boxes: NDArray[np.int32],
+        held: NDArray[np.int64],
+    ) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
-        areas = rows.area if self._rules.overlap != MEAN else None
-        depths = None if areas is None and self.spec.dims == 2 else rows.has_depth
-        batch.encode_rows(rows, areas, depths, self._tree, self._rules, maps, boxes, held)
+        tree, rules = tuple(self._tree), tuple(self._rules)
+        scratch = self._scratch.arrays(rows.joints.shape[1])
+        batch.encode_rows(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, *scratch)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""
@@ -276,23 +275,26 @@ class Codec:
             raise SpecError(f"{n} images need {n} cameras, got {len(cameras)}")
         return np.array([1.0 if camera is None else camera.f_px for camera in cameras], np.float64)
 
-    def _shapes(self, n: int) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every array of targets of n rows."""
+    @cached_property
+    def _row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every array of one row's targets."""
         (h, w), k = self.spec.map_hw, len(self.spec.skeleton)
-        shapes = {"root_heatmap": (n, h, w), "offsets": (n, k, self.spec.dims, h, w), "count": (n, k, h, w)}
-        flat = {**shapes, "ignore": (n, h, w)}
-        return flat if self.spec.dims == 2 else {**flat, "root_depth": (n, h, w), "count_z": (n, k, h, w)}
+        flat = {"root_heatmap": (h, w), "offsets": (k, self.spec.dims, h, w), "count": (k, h, w), "ignore": (h, w)}
+        return flat if self.spec.dims == 2 else {**flat, "root_depth": (h, w), "count_z": (k, h, w)}
 
     def _maps(self, targets: Targets) -> tables.Maps:
         """Return targets as kernels take them: arrays without cells stand for what is None."""
-        n, k = targets.offsets.shape[:2]
-        none = {"count": (n, 0, 0, 0), "ignore": (n, 0, 0), "root_depth": (n, 0, 0), "count_z": (n, k, 0, 0)}
-        dtypes: dict[str, Any] = {"root_depth": np.float32}
-        given = targets._asdict().items()
-        return tables.Maps(*(np.empty(none[m], dtypes.get(m, np.uint8)) if a is None else a for m, a in given))
+        (n, k), depths = targets.offsets.shape[:2], targets.root_depth
+        return tables.Maps(
+            *targets[:2],
+            np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else targets.count,
+            np.empty((n, 0, 0), np.uint8) if targets.ignore is None else targets.ignore,
+            np.empty((n, 1, 1, 0, 0), np.float32) if depths is None else depths[:, None, None],
+            np.empty((n, k, 0, 0), np.uint8) if targets.count_z is None else targets.count_z,
+        )
 
     def _check_targets(self, targets: Targets, n: int) -> None:
-        for name, shape in self._shapes(n).items():
+        for name, shape in self._row_shapes.items():
             array = getattr(targets, name)
-            if array is not None and array.shape != shape:
-                raise SpecError(f"targets.{name} must be {shape}, got {array.shape}")
+            if array is not None and array.shape != (n, *shape):
+                raise SpecError(f"targets.{name} must be {(n, *shape)}, got {array.shape}")

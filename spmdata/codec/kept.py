@@ -71,7 +71,7 @@ class Kept:
         SpecError
             More images than N, or people who do not fit the spec.
         """
-        rows = self._codec._rows(people, cameras)
+        rows, asked = self._codec._rows(people, cameras)
         n, most = len(rows.number), rows.joints.shape[1]
         if n > len(self._held):
             raise SpecError(f"kept targets have room for {len(self._held)} images, got {n}")
@@ -87,7 +87,7 @@ class Kept:
             batch.undo_cells(memory, boxes, held, self._codec.spec.map_hw[1])
         else:
             batch.undo_planes(memory, boxes, held)
-        self._codec._draw(rows, maps, boxes, held)
+        self._codec._draw(rows, asked, maps, boxes, held)
         return targets
 
     def _zeros(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

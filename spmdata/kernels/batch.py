@@ -5,52 +5,61 @@ Letters: N rows, P people (padded), K joints, D axes, H, W cells; n row, p perso
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.desk import new_desk
+from spmdata.kernels.desk import Desk
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
-from spmdata.kernels.jit import jit
+from spmdata.kernels.jit import jit, jit_bare
 from spmdata.kernels.links import place_roots, resolve
 from spmdata.kernels.offsets import draw_joints
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
-from spmdata.kernels.tables import Maps, Rows, Tree, new_links
+from spmdata.kernels.tables import Links, Maps, Rows, Tree
 from spmdata.kernels.walk import walk
 
 #: A line of a box costs about as much to empty as so many cells of a whole row, whose zeroing takes no steps.
 CELLS_A_LINE = 200
 
 
-@jit
+@jit_bare
 def encode_rows(
-    people: Rows,
+    rows: tuple[Any, ...],
     areas: NDArray[np.float32] | None,
     depths: NDArray[np.bool_] | None,
-    tree: Tree,
-    rules: Rules,
-    maps: Maps,
+    branches: tuple[Any, ...],
+    numbers: tuple[Any, ...],
+    arrays: tuple[Any, ...],
     boxes: NDArray[np.int32],
     held: NDArray[np.int64],
+    points: tuple[Any, ...],
+    places: tuple[Any, ...],
+    bells: NDArray[np.float64],
+    spare: NDArray[np.uint8],
 ) -> None:
     """Overwrite the maps of N rows.
+
+    rows, branches, numbers, arrays, points and places are what Rows, Tree, Rules, Maps, Links and Desk hold, as plain
+    tuples: numba takes 0.7 us longer to recognise one with names. Scratch for the people and maps of a row are points,
+    places, bells (3, H or W, the larger) and spare (1, H, W).
 
     boxes (N, P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, of root_depth
     and of the heatmap; held (N, 2) how many people that are, and whether ignore is in use. The maps are then those that
     `undo_planes` or `undo_cells` emptied. With room for nobody, P = 0, nothing is remembered and they are emptied here.
     areas and depths (N, P) are those of people, or None; see `draw_joints`.
     """
+    people, tree, rules, maps = Rows(*rows), Tree(*branches), Rules(*numbers), Maps(*arrays)
+    links, desk = Links(*points), Desk(*places)
     height, width = maps.heatmap.shape[1], maps.heatmap.shape[2]
-    most, k_all = people.joints.shape[1], people.joints.shape[2]
-    links, desk = new_links(most, k_all), new_desk(most, height, width, people.joints.shape[3], rules)
-    spare = np.zeros((1, height, width), np.uint8)
     for n in range(len(people.joints)):
         number = people.number[n]
         area = None if areas is None else areas[n]
         has_depth = None if depths is None else depths[n]
         place_roots(people, n, tree, rules, height, width, links)
-        draw_roots(maps.heatmap[n], number, links, rules, boxes[n])
+        draw_roots(maps.heatmap[n], number, links, rules, boxes[n], bells)
         held[n, 0] = number
         held[n, 1] = draw_ignore(maps.ignore[n], maps.heatmap[n], people, n, rules, boxes.shape[1] == 0)
         resolve(people, n, tree, rules, height, width, links)
@@ -59,12 +68,12 @@ def encode_rows(
         planes, k = offsets, 0
         for axis in range(0, people.joints.shape[3], 2):  # one call, not two: each would be compiled, 1.6 s
             if axis == 2:  # the root's depth is drawn like one more joint that has a third axis alone
-                units, k = (1.0, 1.0, people.f_px[n]), k_all
-                planes, count, count_z = maps.root_depth[n : n + 1].reshape(1, 1, height, width), spare, spare
+                units, k = (1.0, 1.0, people.f_px[n]), people.joints.shape[2]
+                planes, count, count_z = maps.root_depth[n], spare, spare
             draw_joints(planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n])
 
 
-@jit
+@jit_bare
 def too_many(boxes: NDArray[np.int32], cells: int) -> bool:
     """Return whether zeroing all cells of a row costs less than emptying its boxes (P, K, 4)."""
     lines = 0
@@ -74,7 +83,7 @@ def too_many(boxes: NDArray[np.int32], cells: int) -> bool:
     return lines * CELLS_A_LINE > cells
 
 
-@jit
+@jit_bare
 def undo_roots(maps: Maps, n: int, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
     """Empty the boxes of the roots, the last two of each person, in heatmap and root_depth, and ignore if in use."""
     heatmap, _, _, ignore, depths, _ = maps
@@ -85,14 +94,14 @@ def undo_roots(maps: Maps, n: int, boxes: NDArray[np.int32], held: NDArray[np.in
         for v in range(top, bottom + 1):
             for u in range(np.uint64(left), np.uint64(right + 1)):
                 heatmap[n, v, u] = 0
-        if depths.shape[1] > 0:
+        if depths.shape[3] > 0:
             top, bottom, left, right = boxes[n, p, -2]
             for v in range(top, bottom + 1):
                 for u in range(np.uint64(left), np.uint64(right + 1)):
-                    depths[n, v, u] = 0
+                    depths[n, 0, 0, v, u] = 0
 
 
-@jit
+@jit_bare
 def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
     """Empty what maps of N rows, in their own order, hold by boxes (N, P, K + 2, 4); see `encode_rows`."""
     _, offsets, counts, _, _, counts_z = maps
@@ -116,7 +125,7 @@ def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -
                             offsets[n, k, 2, v, u] = 0
 
 
-@jit
+@jit_bare
 def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], width: int) -> None:
     """Do the same for maps whose joints come last: offsets (N, H, W * K * D), count and count_z (N, H, W * K).
 
@@ -192,7 +201,7 @@ def decode_rows(
         )
 
 
-@jit
+@jit_bare
 def collide_row(
     people: Rows,
     n: int,
@@ -202,6 +211,8 @@ def collide_row(
     height: int,
     width: int,
     slack: float,
+    links: Links,
+    stand: NDArray[np.float64],
     roots: NDArray[np.float64],
     z_roots: NDArray[np.float64],
     drawn: NDArray[np.bool_],
@@ -212,8 +223,10 @@ def collide_row(
     path: NDArray[np.bool_],
     mixed: NDArray[np.bool_],
 ) -> None:
-    """Fill roots (P, 2) in cells, z_roots (P,), drawn (P,), supervised (P, K), and what `collide` fills, for row n."""
-    links = new_links(people.joints.shape[1], people.joints.shape[2])
+    """Fill roots (P, 2) in cells, z_roots (P,), drawn (P,), supervised (P, K), and what `collide` fills, for row n.
+
+    links and stand (K, 2) are scratch.
+    """
     place_roots(people, n, tree, rules, height, width, links)
     resolve(people, n, tree, rules, height, width, links)
     for p in range(len(roots)):  # whole arrays at once would compile what says that they do not fit, 2 s
@@ -223,4 +236,4 @@ def collide_row(
             supervised[p, k] = links.modes[p, k] != NOTHING
     # Of nobody there is one padded row here, and none in what is filled.
     seen = people.visible[n, : len(roots)]
-    collide(seen, has_depth, links, tree, rules, height, width, slack, cells, read, direct, path, mixed)
+    collide(seen, has_depth, links, tree, rules, height, width, slack, stand, cells, read, direct, path, mixed)

@@ -21,11 +21,11 @@ def claim_flat(planes, count, key, v, first, last, x, dv2, near, size, tip_x, sl
     per_x, value_y, slot, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), v & (len(key) - 1), float(first)
     for u in range(np.uint64(first), np.uint64(last + 1)):
         rank, held = near * ((column - x) * (column - x) + dv2) + size, key[slot, u]
-        value_x, wins = np.float32((tip_x - slope * column) * per_x), rank < held
-        key[slot, u] = min(rank, held)
-        count[v, u] = 1 if wins else min(count[v, u] + (rank == held), 255)
-        planes[0, v, u] = value_x if wins else planes[0, v, u]
-        planes[1, v, u] = value_y if wins else planes[1, v, u]
+        if rank < held:
+            key[slot, u], count[v, u] = rank, 1
+            planes[0, v, u], planes[1, v, u] = (tip_x - slope * column) * per_x, value_y
+        elif rank == held:
+            count[v, u] = min(count[v, u] + 1, 255)
         column += 1.0
 
 
@@ -34,9 +34,8 @@ def claim_deep(planes, count_z, key, v, first, last, x, dv2, near, size, tip_z, 
     """Write one person's z, the last plane, there, or nothing when it is not known; before the key is."""
     known, value, slot, column = np.uint8(deep), np.float32(tip_z * (1 / units[2])), v & (len(key) - 1), float(first)
     for u in range(np.uint64(first), np.uint64(last + 1)):
-        wins = near * ((column - x) * (column - x) + dv2) + size < key[slot, u]
-        count_z[v, u] = known if wins else count_z[v, u]
-        planes[len(planes) - 1, v, u] = value if wins else planes[len(planes) - 1, v, u]
+        if near * ((column - x) * (column - x) + dv2) + size < key[slot, u]:
+            count_z[v, u], planes[len(planes) - 1, v, u] = known, value
         column += 1.0
 
 
@@ -46,8 +45,10 @@ def claim_key(count, key, v, first, last, x, dv2, near, size):  # type: ignore[n
     slot, column = v & (len(key) - 1), float(first)
     for u in range(np.uint64(first), np.uint64(last + 1)):
         rank, held = near * ((column - x) * (column - x) + dv2) + size, key[slot, u]
-        key[slot, u] = min(rank, held)
-        count[v, u] = 1 if rank < held else min(count[v, u] + (rank == held), 255)
+        if rank < held:
+            key[slot, u], count[v, u] = rank, 1
+        elif rank == held:
+            count[v, u] = min(count[v, u] + 1, 255)
         column += 1.0
 
 

@@ -23,12 +23,6 @@ def covers(anchor_x: float, anchor_y: float, u: int, v: int, rules: Rules) -> bo
 
 
 @jit_lean
-def reach_of(rules: Rules) -> float:
-    """Return how far a neighbourhood reaches at most; half a cell at least, to the nearest cell."""
-    return max(rules.tau if rules.square else math.sqrt(rules.tau), 0.5) + 1e-6
-
-
-@jit_lean
 def spread(
     anchor_x: float,
     anchor_y: float,
@@ -44,7 +38,7 @@ def spread(
     is tested, as a root may be rounded across a cell's centre. A row without cells has its last just before its first.
     Whole blocks of 8 rows are filled, so that vectors leave no rest.
     """
-    reach, tau, limit = reach_of(rules), rules.tau, np.float64(width)
+    reach, tau, limit = rules.reach, rules.tau, np.float64(width)
     top, bottom = max(0, math.ceil(anchor_y - reach)), min(height - 1, math.floor(anchor_y + reach))
     for i in range(np.uint64((bottom - top) | 7) + np.uint64(1)):
         dv = np.float64(top + np.int64(i)) - anchor_y

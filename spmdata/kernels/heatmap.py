@@ -10,13 +10,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.links import to_cell
 from spmdata.kernels.rules import Rules
 from spmdata.kernels.tables import Links, Rows
 
 
-@jit_inner
+@jit_lean
 def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np.float64]) -> None:
     """Fill values[first:last + 1] with ``exp(-(u - x)^2 / denominator)``, from the cell nearest x outwards.
 
@@ -34,17 +34,25 @@ def bell(x: float, denominator: float, first: int, last: int, values: NDArray[np
             factor *= shrink
 
 
-@jit_inner
-def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: Rules, boxes: NDArray[np.int32]) -> None:
+@jit_lean
+def draw_roots(
+    heatmap: NDArray[np.float32],
+    people: int,
+    links: Links,
+    rules: Rules,
+    boxes: NDArray[np.int32],
+    bells: NDArray[np.float64],
+) -> None:
     """Overwrite ``heatmap`` (H, W) with the maximum of the persons' Gaussians, 0 beyond ``rules.heat_cut``.
 
-    The last of a person's boxes (P, K + 2, 4) takes what is drawn, on a map that is empty already.
+    The last of a person's boxes (P, K + 2, 4) takes what is drawn, on a map that is empty already. bells (3, H or W,
+    the larger) is scratch.
     """
     (height, width), remember = heatmap.shape, len(boxes) > 0
     if not remember:
         heatmap[:] = 0
     reach = math.sqrt(rules.heat_cut) + 1.0 if rules.heat_cut < 1e12 else 1e6
-    across, down, away = np.empty(width, np.float64), np.empty(height, np.float64), np.empty(width, np.float64)
+    across, down, away = bells[0], bells[1], bells[2]
     roots, drawn, cut = links.roots, links.drawn, rules.heat_cut
     for p in range(people):
         if remember:
@@ -67,7 +75,7 @@ def draw_roots(heatmap: NDArray[np.float32], people: int, links: Links, rules: R
                 heatmap[v, u] = max(heatmap[v, u], value)
 
 
-@jit_inner
+@jit_lean
 def draw_ignore(
     ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules, fresh: bool
 ) -> bool:

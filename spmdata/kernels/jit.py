@@ -37,13 +37,14 @@ _drop_stale_caches()
 #: must not be reordered. No wrapper for C, which nobody calls: each takes time to compile.
 jit: Callable[[F], F] = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
-#: What only kernels call: no wrapper for Python either, and no cache of its own, for it lies in that of its callers.
-jit_inner: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
-    nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True
+#: The same for what allocates nothing: without numba's runtime, which counts who holds an array, atomically, each time
+#: that it gets another name, goes into a function or comes out of a tuple. Each count is also code to be compiled.
+jit_bare: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
+    nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, _nrt=False
 )
 
-#: The same for what allocates nothing: without numba's runtime, which counts who holds an array, atomically, each time
-#: that it gets another name, goes into a function or comes out of a tuple.
+#: What only kernels call, and allocates nothing either: no wrapper for Python, and no cache of its own, for it lies in
+#: that of its callers.
 jit_lean: Callable[[F], F] = numba.njit(  # type: ignore[call-overload]
     nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False
 )

@@ -10,18 +10,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.rules import CONSTANT, DROP, NOTHING, STAY, TOWARDS, Rules
 from spmdata.kernels.tables import Links, Rows, Tree
 
 
-@jit_inner
+@jit_lean
 def to_cell(px: float, rules: Rules) -> float:
     """Return input px in cells, both float64."""
     return (px - rules.origin_px) / rules.stride
 
 
-@jit_inner
+@jit_lean
 def place_roots(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: int, links: Links) -> None:
     """Fill links.roots and links.drawn: labelled, not ignored, root on the map.
 
@@ -50,7 +50,7 @@ def place_roots(people: Rows, n: int, tree: Tree, rules: Rules, height: int, wid
         links.drawn[p] = labelled > 0 and not people.ignore[n, p] and on_map
 
 
-@jit_inner
+@jit_lean
 def mark_leading(visible: NDArray[np.uint8], tree: Tree, leading: NDArray[np.bool_]) -> None:
     """Fill leading (K,): some labelled joint hangs below this one."""
     for k in range(len(leading)):
@@ -61,7 +61,7 @@ def mark_leading(visible: NDArray[np.uint8], tree: Tree, leading: NDArray[np.boo
             leading[tree.parents[k]] = True
 
 
-@jit_inner
+@jit_lean
 def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: int, links: Links) -> None:
     """Fill anchors, tips and modes of a row whose roots are placed.
 
@@ -69,10 +69,8 @@ def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: 
     zeros there under ``stay`` when it leads to a labelled one.
     """
     joints, visible, k_all = people.joints[n], people.visible[n], len(tree.parents)
-    roots, drawn, anchors, tips, modes = links
-    leading, deep = np.empty(k_all, np.bool_), joints.shape[2] == 3
-    for k in range(k_all):
-        leading[k] = False
+    roots, drawn, anchors, tips, modes, leading = links
+    deep = joints.shape[2] == 3
     for p in range(people.number[n]):
         for k in range(k_all + 1):
             modes[p, k] = NOTHING

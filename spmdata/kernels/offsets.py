@@ -1,7 +1,7 @@
 """Vectors round each joint's parent: one loop for flat and hierarchical, 2D and 3D, every overlap rule.
 
-A joint of few people who meet nobody is written at once. Otherwise the map is drawn from top to bottom: under ``mean``
-by `sums`, under the other rules by `claims`.
+The map is drawn from top to bottom: under ``mean`` by `sums`, under the other rules by `claims`. Under ``mean`` those
+who meet nobody need no sums: each is written at once, after the others.
 
 Letters: P people, K joints, D axes, H, W cells; p person, k joint, v row, u column. Lengths in cells, float64 until
 stored. The loops over u are written for the compiler: unsigned, so that no index can count from the end, and few arrays
@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 
 from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
-from spmdata.kernels.discs import reach_of, spread
-from spmdata.kernels.jit import jit_lean, jit_part
+from spmdata.kernels.discs import spread
+from spmdata.kernels.jit import jit_lean, jit_part, jit_step
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
 from spmdata.kernels.tables import Links
-
-#: People of a row, at most, whose neighbourhoods are compared in pairs: those who meet nobody need no sums.
-FEW = 8
 
 
 @jit_lean
@@ -54,17 +51,18 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, starting, following, hull, steps, sums, key = desk
-    _, _, anchors, tips, modes = links
-    near, alone = 1.0 if rules.overlap == NEAREST else 0.0, False
+    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key = desk
+    _, _, anchors, tips, modes, _ = links
+    near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
         if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
-            count_z[:] = 0
+            if has_depth is not None:
+                count_z[:] = 0
         if area is None:
-            alone = are_apart(anchors, modes, k, people, rules)
+            others = gather(points, anchors, modes, k, people)
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
         lowest, highest, slopes = height, -1, np.int64(NUMBER)
         for p in range(people):
@@ -72,13 +70,13 @@ def draw_joints(
                 boxes[p, k, 1] = -1
             if modes[p, k] == NOTHING:
                 continue
-            by_row = 1.0 if area is not None or alone else 0.0
-            place(firsts, lasts, edges, placed, p, anchors[p, k, 0], anchors[p, k, 1], by_row, height, width, rules)
+            x, y = anchors[p, k, 0], anchors[p, k, 1]
+            by_row = 1.0 if area is not None or count_near(points, others, x, y, wide) == 1 else 0.0
+            place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules)
             if remember:
                 for side in range(4):
                     boxes[p, k, side] = edges[p, side]
-            if area is None and alone:
-                write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, units, firsts, lasts, edges)
+            if area is None and by_row > 0:
                 continue
             slopes = slopes if modes[p, k] == TOWARDS else np.int64(SLOPES)
             lowest, highest = min(lowest, edges[p, 0]), max(highest, edges[p, 1])
@@ -88,6 +86,9 @@ def draw_joints(
                 planes, axis, count, count_z, k, lowest, highest, slopes, tips, modes, has_depth, units,
                 firsts, lasts, edges, starting, following, hull, steps, sums,
             )  # fmt: skip
+            for p in range(people):  # after the sums, which leave zeros between persons
+                if modes[p, k] != NOTHING and placed[p, 2] > 0:
+                    write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, units, firsts, lasts, edges)
         else:
             draw_claims(
                 planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
@@ -100,10 +101,11 @@ def place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules): 
     """Fill a person's ends and edges for the anchor (x, y), unless they are those of the joint before."""
     if x != placed[p, 0] or y != placed[p, 1] or by_row != placed[p, 2]:
         placed[p, 0], placed[p, 1], placed[p, 2] = x, y, by_row
-        if by_row > 0:
-            top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
-        else:
-            left, right, top, bottom = spread(y, x, width, height, rules, firsts[p], lasts[p])
+        if by_row == 0:
+            x, y, height, width = y, x, width, height
+        top, bottom, left, right = spread(x, y, height, width, rules, firsts[p], lasts[p])
+        if by_row == 0:
+            top, bottom, left, right = left, right, top, bottom
         edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3] = top, bottom, left, right
 
 
@@ -117,14 +119,24 @@ def enlist(starting, following, hull, edges, p):  # type: ignore[no-untyped-def]
 
 
 @jit_lean
-def are_apart(anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, people: int, rules: Rules) -> bool:
-    """Return whether a joint's few people surely share no cell; of many nobody asks."""
-    if people > FEW:
-        return False
-    wide = 2 * reach_of(rules)
+def gather(
+    points: NDArray[np.float64], anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, people: int
+) -> int:
+    """Fill points (2, P) with the anchors of all who have joint k, and nowhere up to a whole block of 8; count them."""
+    number = 0
     for p in range(people):
-        for q in range(p if modes[p, k] != NOTHING else 0):
-            apart = max(abs(anchors[p, k, 0] - anchors[q, k, 0]), abs(anchors[p, k, 1] - anchors[q, k, 1])) > wide
-            if modes[q, k] != NOTHING and not apart:
-                return False
-    return True
+        if modes[p, k] != NOTHING:
+            points[0, number], points[1, number] = anchors[p, k, 0], anchors[p, k, 1]
+            number += 1
+    for i in range(number, ((number - 1) | 7) + 1):
+        points[0, i], points[1, i] = np.nan, np.nan
+    return number
+
+
+@jit_step
+def count_near(points, number, x, y, wide):  # type: ignore[no-untyped-def]
+    """Count the points, in whole blocks of 8, that are at most ``wide`` from (x, y) on either axis."""
+    near = 0
+    for i in range(np.uint64((number - 1) | 7) + np.uint64(1)):
+        near += (abs(points[0, i] - x) <= wide) & (abs(points[1, i] - y) <= wide)
+    return near

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.kernels.discs import covers
-from spmdata.kernels.jit import jit_inner
+from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.rules import MEAN, NOTHING, TOWARDS, Rules
 from spmdata.kernels.tables import Links, Tree
 
 
-@jit_inner
+@jit_lean
 def meet(
     p: int,
     k: int,
@@ -48,7 +48,7 @@ def meet(
     return shared, mixed, outside
 
 
-@jit_inner
+@jit_lean
 def collide(
     visible: NDArray[np.uint8],
     has_depth: NDArray[np.bool_],
@@ -58,6 +58,7 @@ def collide(
     height: int,
     width: int,
     slack: float,
+    stand: NDArray[np.float64],
     cells: NDArray[np.int64],
     read: NDArray[np.bool_],
     direct: NDArray[np.bool_],
@@ -70,9 +71,9 @@ def collide(
     person covers a cell for that joint that the walk may read when the point it stands on is off by ``slack`` cells.
     ``path``: this read or one before it collides, or the joint was dropped. ``mixed``, of people with depth:
     another one with depth covers such a cell, or just another one where he alone may own it; the last is root_depth's.
+    stand (K, 2) is scratch.
     """
     parents, order, modes = tree.parents, tree.order, links.modes
-    stand = np.empty((len(parents), 2), np.float64)
     for p in range(len(visible)):
         read[p], direct[p], path[p], mixed[p] = False, False, False, False
         if not links.drawn[p]:

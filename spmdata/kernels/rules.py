@@ -21,7 +21,8 @@ class Rules(NamedTuple):
     """Numbers of a spec; lengths in cells unless said.
 
     ``boxed``: the root is the centre of the box; ``tau`` limits d squared, or max(|du|, |dv|) when ``square``;
-    ``heat_cut`` is the largest d squared that is drawn.
+    ``reach`` is how far a neighbourhood goes, half a cell at least, to the nearest cell; ``heat_cut`` is the largest
+    d squared that is drawn.
     """
 
     stride: float
@@ -32,6 +33,7 @@ class Rules(NamedTuple):
     overlap: int
     square: bool
     tau: float
+    reach: float
     norm: float
     heat_denominator: float
     heat_cut: float

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner
-
 
 class Tree(NamedTuple):
     """parents (K,), -1 for the root; order (K,), parents first; rooted (K,): the joints whose mean is the root."""
@@ -24,24 +22,22 @@ class Tree(NamedTuple):
 class Rows(NamedTuple):
     """People of N rows; the first number (N,) of each are there.
 
-    joints (N, P, K, D) in input px (z in cm), visible (N, P, K), area (N, P), bbox (N, P, 4), ignore and has_depth
-    (N, P); f_px (N,) focal lengths, read where somebody has depth.
+    joints (N, P, K, D) in input px (z in cm), visible (N, P, K), bbox (N, P, 4), ignore (N, P); f_px (N,) focal
+    lengths, read where somebody has depth.
     """
 
     number: NDArray[np.int64]
     joints: NDArray[np.float32]
     visible: NDArray[np.uint8]
-    area: NDArray[np.float32]
     bbox: NDArray[np.float32]
     ignore: NDArray[np.bool_]
-    has_depth: NDArray[np.bool_]
     f_px: NDArray[np.float64]
 
 
 class Maps(NamedTuple):
     """Maps of N rows: heatmap and ignore (N, H, W), offsets (N, K, D, H, W), count (N, K, H, W).
 
-    root_depth (N, H, W) and count_z (N, K, H, W) have H = W = 0 in 2D.
+    root_depth (N, 1, 1, H, W), like the offsets of one joint, and count_z (N, K, H, W) have H = W = 0 in 2D.
     """
 
     heatmap: NDArray[np.float32]
@@ -57,7 +53,8 @@ class Links(NamedTuple):
 
     roots (P, 3): (x, y) in cells and z in cm; drawn (P,): in the targets at all; anchors (P, K + 1, 2) in cells,
     clamped to cell centres of the map; tips (P, K + 1, 3): (x, y) in cells where a TOWARDS vector points or the
-    CONSTANT itself, and dz in cm; modes (P, K + 1).
+    CONSTANT itself, and dz in cm; modes (P, K + 1). leading (K,), under STAY, of the
+    person looked at: a labelled joint hangs below.
     """
 
     roots: NDArray[np.float64]
@@ -65,9 +62,9 @@ class Links(NamedTuple):
     anchors: NDArray[np.float64]
     tips: NDArray[np.float64]
     modes: NDArray[np.uint8]
+    leading: NDArray[np.bool_]
 
 
-@jit_inner
 def new_links(people: int, joints: int) -> Links:
     """Return room for the links of that many people: `links.place_roots` and `links.resolve` fill it."""
     return Links(
@@ -76,4 +73,5 @@ def new_links(people: int, joints: int) -> Links:
         np.empty((people, joints + 1, 2), np.float64),
         np.empty((people, joints + 1, 3), np.float64),
         np.empty((people, joints + 1), np.uint8),
+        np.zeros(joints, np.bool_),
     )

@@ -10,11 +10,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import jit_inner, jit_lean
+from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.rules import CM_PER_M
 
 
-@jit_inner
+@jit_lean
 def clamp_cell(x: float, n: int) -> int:
     """Return the nearest of n cells to a coordinate; 0 for NaN, which a network may produce."""
     if not x > 0:

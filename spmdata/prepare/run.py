@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 import dask
+from dask.base import named_schedulers
 from dask.callbacks import Callback
 
 from spmdata.codec import Codec
@@ -161,11 +162,10 @@ def _run_here(
     # Not pure and named by us: Dask need not hash the samples to find a name.
     write = dask.delayed(partial(write_task, encoding=encoding) if encoding else write_task, pure=False)
     calls = [write(task, dask_key_name=f"shard-{task.shard:05d}") for task in tasks]
+    get = named_schedulers[scheduler]  # of a name, Dask would ask dask.distributed first, which takes 0.2 s to import
     pool = _processes(workers) if scheduler == "processes" else nullcontext()
     with pool as processes, Callback(posttask=posttask):
-        dask.compute(
-            *calls, scheduler=scheduler, num_workers=threads, pool=processes, traverse=False, optimize_graph=False
-        )
+        dask.compute(*calls, scheduler=get, num_workers=threads, pool=processes, traverse=False, optimize_graph=False)
 
 
 @contextmanager

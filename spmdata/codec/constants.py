@@ -1,0 +1,42 @@
+"""The constants of a spec, in the form in which kernels take them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spmdata.geometry import cell_origin_px
+from spmdata.kernels.rules import Rules
+from spmdata.kernels.tables import Tree
+from spmdata.spec import TargetSpec
+
+
+def rules_of(spec: TargetSpec) -> Rules:
+    """Return the numbers of a spec."""
+    cut = -math.log(spec.heatmap_min) * spec.gaussian_denominator if spec.heatmap_min else math.inf
+    square, tau = spec.tau_metric == "square", float(spec.tau_cell)
+    return Rules(
+        stride=float(spec.stride),
+        origin_px=cell_origin_px(spec.stride),
+        boxed=spec.root == "bbox",
+        anchor_root=spec.anchor == "root",
+        missing_parent=("reparent", "stay", "drop").index(spec.missing_parent),
+        overlap=("mean", "nearest", "smallest").index(spec.overlap),
+        square=square,
+        tau=tau,
+        reach=max(tau if square else math.sqrt(tau), 0.5) + 1e-6,
+        norm=float(spec.norm_cell),
+        heat_denominator=float(spec.gaussian_denominator),
+        heat_cut=float(cut),
+    )
+
+
+def tree_of(spec: TargetSpec) -> Tree:
+    """Return a spec's tree, and which joints' mean is its root."""
+    tree, root = spec.tree, spec.root
+    everything = range(len(tree))
+    rooted = {"mean": everything, "bbox": everything, "torso": tree.torso}
+    chosen = rooted[root] if root in rooted else (tree.joints.index(root),)
+    order = np.array(tree.order(), np.int64)
+    return Tree(np.array(tree.parents, np.int64), order, np.isin(np.arange(len(tree)), chosen))
