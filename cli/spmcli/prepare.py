@@ -85,6 +85,7 @@ def command(
     from spmdata.prepare.run import prepare_store
     from spmdata.spec_file import read_views
 
+    settings.resume = "run the same command again to resume"
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed", "cameras")
     take_mix(source, mix, where)
