@@ -134,6 +134,15 @@ def test_a_trial_says_what_the_round_trip_says(source: CocoSource) -> None:
     assert one.row_bytes == map_bytes(samples, spec)
 
 
+def test_bytes_of_some_rows_are_those_of_all(spm_data: Path) -> None:
+    file = spm_data / "coco/annotations/person_keypoints_train2017_mini.json"
+    source = CocoSource.read(file, image_root=spm_data)
+    samples, spec = [source[i] for i in range(len(source))], TargetSpec(hierarchical=True, input_hw=(128, 128))
+    (one,) = try_specs(samples, [spec])
+    assert len(samples) > 150
+    assert one.row_bytes == pytest.approx(map_bytes(samples, spec), rel=0.03)
+
+
 def test_what_is_tried_unless_told_otherwise() -> None:
     assert WITHIN_AP == 0.001
     assert {axis.name: [tuple(setting.values()) for setting in axis.settings] for axis in AXES} == {
