@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from small_coco import write_small_coco
+from spmdata.people import Sample
 from spmdata.prepare.plan import SHARING, Estimate, plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
@@ -43,6 +45,7 @@ def test_a_plan_estimates_bytes(
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
+from spmdata.people import Sample
 from spmdata.prepare.plan import plan_store, process_memory
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
@@ -71,6 +74,23 @@ def test_a_plan_estimates_memory_which_workers_bound(tmp_path: Path, name: str, 
         assert planned == pytest.approx(peak, rel=0.25)
         peaks.append(peak)
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_plan_counts_what_making_samples_takes(
+    tmp_path: Path, sixty_images: CocoSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of drawn people they are most of the work, and are made where they are written."""
+    take = CocoSource.__getitem__
+
+    def slowly(source: CocoSource, index: int) -> Sample:
+        end = time.process_time() + 0.005
+        while time.process_time() < end:
+            pass
+        return take(source, index)
+
+    monkeypatch.setattr(CocoSource, "__getitem__", slowly)
+    plan = plan_store(sixty_images, TargetSpec(input_hw=(32, 32)), tmp_path / "a.zarr", images=False, maps=False)
+    assert plan.estimate.core_seconds > 60 * 0.005
 
 
 def test_a_plan_counts_rounds_of_workers_and_cores() -> None:
