@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,5 +196,5 @@ def _summary_lines(plan: Plan, summary: Summary) -> list[tuple[str, object]]:
     skipped = ", ".join(f"{n:,} {status.name.lower()}" for status, n in summary.totals.skipped.items())
     lines: list[tuple[str, object]] = [("written", rate + before)]
     if skipped:
-        lines.append(("skipped", f"{skipped}; spm inspect {plan.path} lists them"))
-    return [*lines, ("next", f"spm verify-targets {plan.path}")]
+        lines.append(("skipped", f"{skipped}; spm inspect {shlex.quote(str(plan.path))} lists them"))
+    return [*lines, ("next", f"spm verify-targets {shlex.quote(str(plan.path))}")]
