@@ -15,6 +15,7 @@ from spmdata.metrics.oks import OksScores, oks_scores
 from spmdata.metrics.pck import pck
 from spmdata.metrics.pose3d import Pose3dScores, pose3d_scores
 from spmdata.people import People
+from spmdata.spec import TargetSpec
 from spmdata.store.reader import Store
 from spmdata.store.schema import RowStatus
 from spmdata.stream import RowStream
@@ -54,6 +55,29 @@ class Evaluation:
         return {name: v._asdict() if hasattr(v, "_asdict") else v for name, v in vars(self).items()}
 
 
+def check_evaluates(store: Store, spec: TargetSpec) -> None:
+    """Refuse a store on which a network of some spec cannot be scored.
+
+    Raises
+    ------
+    StoreError
+        No images in the store, or no rows.
+    SpecError
+        Another skeleton or input size.
+    """
+    if not store.layout.images:
+        raise StoreError(
+            f"{store.path}: prepared with --no-images: evaluation needs images; run spm prepare without it"
+        )
+    if not (store.status == RowStatus.OK).any():
+        raise StoreError(f"{store.path}: each of its rows was skipped when it was prepared; see spm inspect")
+    for name in ("skeleton", "input_hw", "dims"):
+        ours, theirs = getattr(spec, name), getattr(store.spec, name)
+        if ours != theirs:
+            said = [getattr(value, "name", value) for value in (ours, theirs)]
+            raise SpecError(f"the network is trained with {name} {said[0]}, {store.path} has {said[1]}")
+
+
 def evaluate(
     predictor: Predictor,
     store: Store,
@@ -82,15 +106,7 @@ def evaluate(
     SpecError
         Another skeleton or input size.
     """
-    if not store.layout.images:
-        raise StoreError(
-            f"{store.path}: prepared with --no-images: evaluation needs images; run spm prepare without it"
-        )
-    for name in ("skeleton", "input_hw", "dims"):
-        ours, theirs = getattr(predictor.spec, name), getattr(store.spec, name)
-        if ours != theirs:
-            said = [getattr(value, "name", value) for value in (ours, theirs)]
-            raise SpecError(f"the network was trained with {name} {said[0]}, {store.path} has {said[1]}")
+    check_evaluates(store, predictor.spec)
     spec, codec = predictor.spec, Codec(predictor.spec)
     cameras: list[Camera | None] = []
     truth: list[People] = []

@@ -19,7 +19,7 @@ from spmdata.store.reader import Store, open_store
 from spmtrain.augment import mirror_rows, mirrored_rows
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import TrainConfig
-from spmtrain.evaluate import Evaluation, evaluate
+from spmtrain.evaluate import Evaluation, check_evaluates, evaluate
 from spmtrain.log import Log, Step, StepLog
 from spmtrain.loss import Loss
 from spmtrain.model import build_model
@@ -81,15 +81,17 @@ def fit(
     Raises
     ------
     StoreError
-        The store cannot be trained on.
+        The store cannot be trained on, or ``val`` not evaluated on.
     SpecError
-        The input size does not fit the network, the device is missing, the folder holds a checkpoint and ``resume``
-        was not asked for, or the run to be resumed had other settings.
+        The input size does not fit the network, ``val`` has another, the device is missing, the folder holds a
+        checkpoint and ``resume`` was not asked for, or the run to be resumed had other settings.
     SpmError
         The loss is not finite; the message names the rows of the batch.
     """
     store = open_store(store) if isinstance(store, (str, PathLike)) else store
     val = open_store(val) if isinstance(val, (str, PathLike)) else val
+    if val is not None:  # now, not when the first evaluation is due
+        check_evaluates(val, store.spec)
     device = _device(config)
     path = Path(config.out) / "last.pt"
     if not resume:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,40 @@ def test_a_shard_that_kills_every_worker_is_named(tmp_path: Path, monkeypatch: p
         prepare_store(plan, scheduler=cluster.scheduler_address)
     monkeypatch.undo()
     assert prepare_store(plan).shards_written == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # the killed
+def test_a_scheduler_that_dies_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    source = CocoSource.read(write_small_coco(tmp_path, 240), image_root=None)
+    plan = plan_store(source, TargetSpec(input_hw=(128, 128)), tmp_path / "a.zarr", images=False, shard_rows=8)
+    at = tmp_path / "scheduler.json"
+    started = [_start("dask_scheduler", at, "--no-dashboard", "--host", "127.0.0.1", "--port", "0")]
+    try:
+        while not (at.exists() and at.stat().st_size):
+            time.sleep(0.1)
+        address = json.loads(at.read_text())["address"]
+        started.append(_start("dask_worker", at, "--no-nanny", "--no-dashboard"))
+
+        def kill(record: ShardRecord, done: int, total: int) -> None:
+            started[0].kill()
+
+        with pytest.raises(
+            SpmError, match=rf"the scheduler at {address} has gone; .*, and run the same command again$"
+        ):
+            prepare_store(plan, scheduler=address, on_shard=kill)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert prepare_store(plan).totals.rows == 240
+
+
+def _start(program: str, scheduler_file: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Start a part of a cluster in a process of its own, for whose end nobody here waits."""
+    command = [sys.executable, "-m", f"distributed.cli.{program}", "--scheduler-file", str(scheduler_file), *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def test_without_distributed_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 
 from small_coco import write_small_coco
+from spmdata.people import Sample
 from spmdata.prepare.plan import SHARING, Estimate, plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
@@ -36,6 +40,57 @@ def test_a_plan_estimates_bytes(
     files = [p for p in tmp_path.rglob("*") if p.is_file() and p.name not in ("zarr.json", "a.h5")]
     packed = sum(file.stat().st_size for file in files)  # without what does not grow with the set
     assert plan.estimate.bytes == pytest.approx(packed, rel=0.25)
+
+
+IN_A_PROCESS = """
+import sys
+from pathlib import Path
+from spmdata.people import Sample
+from spmdata.prepare.plan import plan_store, process_memory
+from spmdata.prepare.run import prepare_store
+from spmdata.sources.coco import CocoSource
+from spmdata.spec import TargetSpec
+annotations, images, out = sys.argv[1:]
+source = CocoSource.read(Path(annotations), image_root=Path(images) if images else None)
+plan = plan_store(source, TargetSpec(hierarchical=True), out, images=bool(images), shard_rows=128)
+prepare_store(plan, workers=2)
+print(plan.estimate.memory_bytes(2), process_memory()[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.zarr", "a.h5"])
+@pytest.mark.parametrize("images", [True, False])
+def test_a_plan_estimates_memory_which_workers_bound(tmp_path: Path, name: str, images: bool) -> None:
+    """Peaks of processes of their own: near what was planned, and hardly more for six times as many rows."""
+    peaks = []
+    for rows in (400, 2400):
+        annotations = write_small_coco(tmp_path / f"{rows}", rows, images=images)
+        folder = str(annotations.parents[1] / "train2017") if images else ""
+        command = [sys.executable, "-c", IN_A_PROCESS, str(annotations), folder, str(tmp_path / f"{rows}-{name}")]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        planned, peak = map(int, done.stdout.split())
+        print(f"{rows} rows: planned {planned / 1e6:.0f} MB, took {peak / 1e6:.0f} MB")
+        assert planned == pytest.approx(peak, rel=0.25)
+        peaks.append(peak)
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_plan_counts_what_making_samples_takes(
+    tmp_path: Path, sixty_images: CocoSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of drawn people they are most of the work, and are made where they are written."""
+    take = CocoSource.__getitem__
+
+    def slowly(source: CocoSource, index: int) -> Sample:
+        end = time.process_time() + 0.005
+        while time.process_time() < end:
+            pass
+        return take(source, index)
+
+    monkeypatch.setattr(CocoSource, "__getitem__", slowly)
+    plan = plan_store(sixty_images, TargetSpec(input_hw=(32, 32)), tmp_path / "a.zarr", images=False, maps=False)
+    assert plan.estimate.core_seconds > 60 * 0.005
 
 
 def test_a_plan_counts_rounds_of_workers_and_cores() -> None:

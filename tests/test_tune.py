@@ -18,7 +18,7 @@ from spmdata.skeletons import COCO17
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
 from spmdata.tune.axes import AXES, Axis, grid
-from spmdata.tune.search import tune_spec
+from spmdata.tune.search import WITHIN_AP, tune_spec
 from spmdata.tune.trial import Trial, cheapest, rank, try_specs
 
 
@@ -132,6 +132,28 @@ def test_a_trial_says_what_the_round_trip_says(source: CocoSource) -> None:
     assert (one.roots_collided, one.reads_collided) == (found.roots_collided, found.collided)
     assert one.mean_px == found.image_error_px.mean() > 0
     assert one.row_bytes == map_bytes(samples, spec)
+
+
+def test_bytes_of_some_rows_are_those_of_all(spm_data: Path) -> None:
+    file = spm_data / "coco/annotations/person_keypoints_train2017_mini.json"
+    source = CocoSource.read(file, image_root=spm_data)
+    samples, spec = [source[i] for i in range(len(source))], TargetSpec(hierarchical=True, input_hw=(128, 128))
+    (one,) = try_specs(samples, [spec])
+    assert len(samples) > 150
+    assert one.row_bytes == pytest.approx(map_bytes(samples, spec), rel=0.03)
+
+
+def test_what_is_tried_unless_told_otherwise() -> None:
+    assert WITHIN_AP == 0.001
+    assert {axis.name: [tuple(setting.values()) for setting in axis.settings] for axis in AXES} == {
+        "input_hw": [((512, 512),), ((384, 384),), ((256, 256),)],
+        "stride": [(4,), (8,)],
+        "tau": [("squared", 7), ("radius", 4), ("radius", 7)],
+        "overlap": [("mean",), ("nearest",), ("smallest",)],
+        "root": [("mean",), ("bbox",), ("torso",)],
+        "missing_parent": [("reparent",), ("stay",), ("drop",)],
+        "nms": [(5,), (3,)],
+    }
 
 
 def test_what_is_swept(source: CocoSource) -> None:

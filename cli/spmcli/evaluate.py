@@ -17,6 +17,7 @@ from spmcli.output import pose3d_table, print_json, print_pairs, print_table, pr
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that read images.")
 @flipping
 @click.option("--nms", type=int, help="Side of the peak window, cells: 1, 3, 5 or 7.  [default: the checkpoint's]")
+@click.option("--max-people", type=int, help="Most people an image.  [default: the checkpoint's]")
 @click.option("--threshold", type=float, help="Smallest heatmap value of a person.  [default: the checkpoint's]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @talking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Settings:
     quiet: bool = False
     json: bool = False
     #: What to do after an interrupt.
-    resume: str = "run the same command again to resume"
+    resume: str = "run the same command again"
 
 
 def _store_in_settings(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -84,7 +85,7 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
 
 class SkeletonType(click.ParamType["Skeleton"]):
-    """Name of a built-in skeleton, or a TOML file."""
+    """Name of a built-in skeleton, or a TOML file; what was written stays in the context's ``meta``."""
 
     name = "NAME|FILE"
 
@@ -93,6 +94,8 @@ class SkeletonType(click.ParamType["Skeleton"]):
         from spmdata.skeleton_file import read_skeleton
         from spmdata.skeletons import SKELETONS
 
+        if ctx is not None:
+            ctx.meta["skeleton"] = value
         if str(value).endswith(".toml"):
             return read_skeleton(value)
         if value not in SKELETONS:
@@ -145,6 +148,13 @@ def take_mix(source: str, mix: Path | None, where: dict[str, Any]) -> None:
         if source != "mix":
             raise click.UsageError(f"only mix takes a file after its name; for {source} it is --annotations {mix}")
         where["annotations"] = mix
+
+
+def check_folder(file: Path) -> None:
+    """Refuse, before any work is done, a file that cannot be written for want of its folder."""
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        why = "may not be written to" if file.parent.is_dir() else "is not there"
+        raise click.UsageError(f"the folder of {file} {why}; name another file with --out")
 
 
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spmcli.options import Settings, flipping, talking
+from spmcli.options import Settings, check_folder, flipping, talking
 from spmcli.output import note, print_json, print_pairs, progress
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 @click.option("--draw", type=PATH, help="Folder for the images with the people drawn in.")
 @click.option("--min-score", type=float, help="Least score of a person.  [default: the checkpoint's threshold]")
 @click.option("--max-people", type=int, help="Most people an image.  [default: the checkpoint's]")
+@click.option("--nms", type=int, help="Side of the peak window, cells: 1, 3, 5 or 7.  [default: the checkpoint's]")
 @click.option(
     "--focal",
     type=click.FloatRange(0, min_open=True),
@@ -47,6 +48,7 @@ def command(
     draw: Path | None,
     min_score: float | None,
     max_people: int | None,
+    nms: int | None,
     focal: float | None,
     batch: int,
     device: str,
@@ -63,7 +65,8 @@ def command(
     from spmdata.images import decode_image, read_bytes, write_image
     from spmtrain.predict import Predictor
 
-    decode = {"threshold": min_score, "max_people": max_people}
+    check_folder(out)
+    decode = {"threshold": min_score, "max_people": max_people, "nms": nms}
     predictor = Predictor(checkpoint, device, flip=flip, **{name: v for name, v in decode.items() if v is not None})
     if focal is not None and predictor.spec.dims == 2:
         raise SpecError(f"{checkpoint} was trained in 2D and knows no depth: leave --focal out")

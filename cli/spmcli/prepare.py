@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ def command(
     from spmdata.prepare.run import prepare_store
     from spmdata.spec_file import read_views
 
+    settings.resume = "run the same command again to resume"
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed", "cameras")
     take_mix(source, mix, where)
@@ -194,5 +196,5 @@ def _summary_lines(plan: Plan, summary: Summary) -> list[tuple[str, object]]:
     skipped = ", ".join(f"{n:,} {status.name.lower()}" for status, n in summary.totals.skipped.items())
     lines: list[tuple[str, object]] = [("written", rate + before)]
     if skipped:
-        lines.append(("skipped", f"{skipped}; spm inspect {plan.path} lists them"))
-    return [*lines, ("next", f"spm verify-targets {plan.path}")]
+        lines.append(("skipped", f"{skipped}; spm inspect {shlex.quote(str(plan.path))} lists them"))
+    return [*lines, ("next", f"spm verify-targets {shlex.quote(str(plan.path))}")]

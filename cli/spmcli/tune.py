@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from spmcli.options import (
     PATH,
     Settings,
     SizeType,
+    check_folder,
     chooses_conventions,
     given,
     mixing,
@@ -46,8 +48,14 @@ class SweepType(click.ParamType["Axis"]):
 
         name, _, listed = str(value).partition("=")
         defaults = {key: getattr(TargetSpec(), key) for key in TargetSpec.__dataclass_fields__ if key != "skeleton"}
-        if name not in defaults or name == "tau_metric" or not listed:
+        if not listed:
             self.fail(f"{value!r} is no sweep; write overlap=mean,nearest or tau=squared:7,radius:4", param, ctx)
+        if name == "tau_metric":
+            self.fail("tau_metric is swept with tau: tau=squared:7,radius:4", param, ctx)
+        if name not in defaults:
+            near = get_close_matches(name, defaults, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(defaults)}"
+            self.fail(f"{name!r} is no field of a target spec; {hint}", param, ctx)
         return Axis.of(name, [self._value(name, text.strip(), defaults[name]) for text in listed.split(",")])
 
     def _value(self, name: str, text: str, default: Any) -> Any:
@@ -69,8 +77,9 @@ class SweepType(click.ParamType["Axis"]):
 
 def _next(source: str, mix: Path | None, where: Mapping[str, Any], out: Path) -> str:
     """Return the command that prepares the same annotations by the pick."""
-    names = () if mix else ("annotations", "root", "split", "cameras")
-    options = [word for name in names if name in where for word in (f"--{name}", where[name])]
+    names = () if mix else ("annotations", "root", "split", "cameras", "skeleton", "seed")
+    said = {**where, **click.get_current_context().meta}  # a skeleton as it was written, not as it was read
+    options = [word for name in names if name in where for word in (f"--{name}", said[name])]
     return shlex.join(map(str, ("spm", "prepare", source, *([mix] if mix else options), "--spec", out)))
 
 
@@ -115,6 +124,7 @@ def command(
 
     if out.exists():
         raise click.UsageError(f"{out} exists; name another file with --out, or remove it")
+    check_folder(out)
     start = time.perf_counter()
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "root", "split", "skeleton", "seed", "cameras")

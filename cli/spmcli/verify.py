@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ def command(
                        f"{_count(len(mended.shards), 'shard', 'shards')} written again from the source\n")  # fmt: skip
         _print(report)
         if report.damage and not mended:
-            click.echo(f"to mend what is damaged from its source: spm verify-targets {path} --repair")
+            click.echo(f"to mend what is damaged from its source: spm verify-targets {shlex.quote(str(path))} --repair")
     if not report.ok:
         click.get_current_context().exit(1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -17,6 +18,7 @@ import numpy as np
 
 from spmdata.codec import Codec
 from spmdata.errors import SpecError
+from spmdata.people import Sample
 from spmdata.prepare.task import IMAGE_THREADS, ShardTask, put_shard
 from spmdata.sources.base import Source
 from spmdata.spec import TargetSpec
@@ -209,17 +211,21 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     if layout.maps:
         Codec(layout.spec).warm_up(decode=False)
     bare, views = replace(layout, images=False, maps=False), layout.views
-    row_bytes, row_seconds = _trial(source, bare, path, views, max(1, layout.shard_rows // views))
+    start = time.process_time()
+    samples = _spread(source, max(1, layout.shard_rows // views))
+    sample_seconds = (time.process_time() - start) / len(samples) / views  # most of it where they are drawn
+    row_bytes, row_seconds = _trial(source, bare, path, views, samples)
     image_seconds = 0.0
     if layout.maps:
-        packed, row_seconds = _trial(source, replace(bare, maps=True), path, views, max(1, TRIAL_MAPS // views))
+        some = _spread(source, max(1, TRIAL_MAPS // views))
+        packed, row_seconds = _trial(source, replace(bare, maps=True), path, views, some)
         row_bytes += packed
     if layout.images:
         # The image as it is, and what each view of it costs on top: not all of them are made here.
-        seen = replace(bare, images=True)
-        _trial(source, seen, path, 1, 1)  # what decoding needs is imported on first use
-        first = np.array(_trial(source, seen, path, 1, TRIAL_IMAGES))
-        two = np.array(_trial(source, seen, path, 2, TRIAL_IMAGES)) if views > 1 else first
+        seen, some = replace(bare, images=True), _spread(source, TRIAL_IMAGES)
+        _trial(source, seen, path, 1, some[:1])  # what decoding needs is imported on first use
+        first = np.array(_trial(source, seen, path, 1, some))
+        two = np.array(_trial(source, seen, path, 2, some)) if views > 1 else first
         packed, image_seconds = ((first + (views - 1) * (2 * two - first)) / views).tolist()
         row_bytes += packed
     costs, (peak, now) = COSTS[path.suffix], process_memory()
@@ -227,7 +233,8 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     shard_bytes = row_bytes * min(layout.rows, layout.shard_rows)
     return Estimate(
         bytes=int(row_bytes * layout.rows),
-        core_seconds=(row_seconds + image_seconds) * layout.rows + costs.file_core_seconds * layout.n_shards,
+        core_seconds=(sample_seconds + row_seconds + image_seconds) * layout.rows
+        + costs.file_core_seconds * layout.n_shards,
         image_core_seconds=image_seconds * layout.rows,
         shards=layout.n_shards,
         largest=min(layout.rows, layout.shard_rows) / layout.rows,
@@ -250,13 +257,18 @@ def process_memory() -> tuple[int, int]:
     return peak, peak
 
 
-def _trial(source: Source, layout: StoreSpec, path: AnyPath, views: int, images: int) -> tuple[float, float]:
-    """Make a shard of so many images and its files in memory; return bytes and core seconds a row.
+def _spread(source: Source, n: int) -> list[Sample]:
+    """Return n samples, evenly spread over the set."""
+    return [source[i] for i in np.unique(np.linspace(0, len(source) - 1, n).astype(int)).tolist()]
+
+
+def _trial(
+    source: Source, layout: StoreSpec, path: AnyPath, views: int, samples: Sequence[Sample]
+) -> tuple[float, float]:
+    """Make a shard of these images and its files in memory; return bytes and core seconds a row.
 
     The bytes are those of images and maps, of tables where there are neither.
     """
-    some = np.unique(np.linspace(0, len(source) - 1, images).astype(int)).tolist()
-    samples = [source[i] for i in some]
     rows = len(samples) * views
     people = sum(len(sample.people) for sample in samples) * views
     small = replace(layout, rows=rows, shard_rows=rows, people=people, views=views)

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -200,6 +200,7 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
     """Run tasks on a Dask cluster; a window of them is under way, so that the samples of the rest are not built yet."""
     try:
         from distributed import Client, KilledWorker, as_completed  # optional: only clusters need it
+        from distributed.comm.core import CommClosedError
     except ImportError as error:
         raise SpecError(
             f"scheduler {address!r} needs Dask's distributed: pip install 'spm-toolkit[distributed]'"
@@ -224,6 +225,11 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
                 raise SpmError(
                     f"{future.key}: every worker that tried it died; if memory ran out, give each worker fewer threads "
                     "or more memory and run the same command again"
+                ) from error
+            except (CommClosedError, CancelledError) as error:
+                raise SpmError(
+                    f"the scheduler at {address} has gone; what is written is kept: start it again, and run the same "
+                    "command again"
                 ) from error
             if (task := next(waiting, None)) is not None:
                 running.add(submit(task))

@@ -11,7 +11,7 @@ from spmdata.store.durable import seal, unseal, update_file
 from spmdata.store.form import Form
 from spmdata.store.ledger import Ledger
 from spmdata.store.remote import RemotePath, StorePath, each
-from spmdata.store.schema import FORMAT_VERSION, StoreSpec
+from spmdata.store.schema import FORMAT_VERSION, PREPARE_AGAIN, StoreSpec
 
 MANIFEST = ".spm/manifest.json"
 
@@ -56,8 +56,9 @@ def read_layout(form: Form) -> tuple[dict[str, Any], StoreSpec]:
     except StoreError as error:
         if not form.ours() or (attributes is not None and not _says_this_version(form)):
             raise
+        what = str(error).removesuffix(PREPARE_AGAIN)
         raise StoreError(
-            f"{error}; its .spm folder is there, so it is damaged: run the spm prepare command that made it again, "
+            f"{what}; its .spm folder is there, so it is damaged: run the spm prepare command that made it again, "
             "which keeps what is as it was"
         ) from error
 

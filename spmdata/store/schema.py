@@ -20,6 +20,8 @@ from spmdata.views import ViewRanges
 
 #: Raised whenever the bytes or names of a store change; a reader refuses any other.
 FORMAT_VERSION = 1
+#: What to do about attributes that cannot be read, when no more is known.
+PREPARE_AGAIN = "; prepare it again"
 
 
 class RowStatus(IntEnum):
@@ -208,9 +210,7 @@ class StoreSpec:
             ranges = ViewRanges.from_json(own.pop("view_ranges", {}))
             layout = StoreSpec(spec=spec, source=source, view_ranges=ranges, **own)
         except (SpecError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(
-                f"{where}: the attributes of the store cannot be read: {error}; prepare it again"
-            ) from error
+            raise StoreError(f"{where}: the attributes of the store cannot be read: {error}{PREPARE_AGAIN}") from error
         if data.get("fingerprint") != layout.fingerprint():
             raise StoreError(
                 f"{where}: the attributes say fingerprint {data.get('fingerprint')}, but what they describe has "

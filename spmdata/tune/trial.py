@@ -15,7 +15,7 @@ from spmdata.roundtrip.tally import tally
 from spmdata.spec import TargetSpec
 
 #: Samples that are compressed to learn what a row costs.
-BYTES_ROWS = 32
+BYTES_ROWS = 64
 #: Bytes that differ by less are alike: so few rows do not tell them apart, and no convention is worth changing for it.
 BYTES_ALIKE = 0.01
 #: AP is a mean of rounded numbers: this much of it is no difference.
@@ -77,7 +77,7 @@ def try_specs(samples: Sequence[Sample], specs: Sequence[TargetSpec], threads: i
     SpecError
         Specs that would encode differently, or samples of another skeleton.
     """
-    row_bytes = map_bytes(samples[:: max(1, len(samples) // BYTES_ROWS)], specs[0])
+    row_bytes = map_bytes(_from_few_to_many(samples), specs[0])
     trials = []
     for spec, rows in zip(specs, compare_samples(samples, specs, threads=threads), strict=True):
         found = tally(rows, spec.skeleton)
@@ -98,6 +98,16 @@ def try_specs(samples: Sequence[Sample], specs: Sequence[TargetSpec], threads: i
             )
         )
     return trials
+
+
+def _from_few_to_many(samples: Sequence[Sample]) -> list[Sample]:
+    """Return `BYTES_ROWS` of the samples, evenly spread from few labelled joints to many: bytes go by those.
+
+    Of 300 images of COCO, CrowdPose or MPII their mean is within 2 % of that of all, every ninth image's within 25 %.
+    """
+    order = sorted(samples, key=lambda sample: int(np.count_nonzero(sample.people.visible)))
+    n = min(BYTES_ROWS, len(order))
+    return [order[(2 * i + 1) * len(order) // (2 * n)] for i in range(n)]
 
 
 def rank(trials: Sequence[Trial]) -> list[Trial]:

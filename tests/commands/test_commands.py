@@ -31,10 +31,11 @@ OPTIONS = {
     "inspect": "STORE ROW --write-spec --json -q -v",
     "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
     "--json -q -v",
-    "eval": "CHECKPOINT --store --batch --threads --flip --nms --threshold --device --json -q -v",
+    "eval": "CHECKPOINT --store --batch --threads --flip --nms --max-people --threshold --device --json -q -v",
     "skeletons": "--draw --out --json -q -v",
     "sources": "--json -q -v",
-    "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --focal --flip --batch --device --json -q -v",
+    "predict": "CHECKPOINT PATHS --out --draw --min-score --max-people --nms --focal --flip --batch --device "
+    "--json -q -v",
 }
 
 
@@ -77,12 +78,12 @@ def test_the_users_own_words(spm: Run, tmp_path: Path) -> None:
     trained = spm("train", "--store", "coco.zarr", "--steps", 2, "--batch", 2)
     assert trained.code == 0, trained.err
     assert Path("run/last.pt").is_file()
-    scored = spm("eval", "run/last.pt", "--store", "coco.zarr")
+    scored = spm("eval", "run/last.pt", "--store", "coco.zarr", "--nms", 3, "--max-people", 5)
     assert scored.code == 0, scored.err
     assert [line.split()[0] for line in scored.out.splitlines()[-2:]] == ["network", "ceiling"]
     folder = tmp_path / "data/coco/train2017"
     (folder / "broken.jpg").write_bytes(b"no")
-    found = spm("predict", "run/last.pt", folder, "--draw", "drawn", "--min-score", 0.001, "--json")
+    found = spm("predict", "run/last.pt", folder, "--draw", "drawn", "--min-score", 0.001, "--nms", 7, "--json")
     assert found.code == 1
     assert "broken.jpg: file is not an image" in found.err
     results = json.loads(Path("predictions.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,29 @@ def test_what_the_message_names_repairs(spm: Run, store: Path) -> None:
     again = json.loads(spm("verify-targets", store, "--repair", "--json").out)
     assert again["repair"] == {"shards": [], "mended": []}
     assert again["ok"] is True
+
+
+def test_a_flipped_name_in_the_attributes_says_one_thing_to_do(spm: Run, store: Path) -> None:
+    whole = (store / "zarr.json").read_text()
+    (store / "zarr.json").write_text(whole.replace('"shard_rows"', '"shard_rowr"'))
+    failed = spm("verify-targets", store)
+    assert (failed.code, failed.err.count("\n")) == (2, 1)
+    assert "shard_rowr" in failed.err
+    assert "run the spm prepare command that made it again, which keeps what is as it was" in failed.err
+    assert "prepare it again" not in failed.err
+    assert spm("prepare", "coco", "--no-images", "--input", 128, "--out", store).code == 0
+    assert (store / "zarr.json").read_text() == whole
+
+
+def test_commands_to_run_next_quote_the_store(spm: Run, tmp_path: Path) -> None:
+    write_small_coco(tmp_path / "data", 3)
+    done = spm("prepare", "coco", "--no-images", "--input", 64, "--out", "my people.zarr")
+    said = shlex.split(done.out.splitlines()[-1])
+    assert said == ["next", "spm", "verify-targets", "my people.zarr"]
+    Path("my people.zarr/count/c.0.0.0.0").unlink()
+    said = shlex.split(spm(*said[2:]).out.splitlines()[-1].partition(": ")[2])
+    assert said == ["spm", "verify-targets", "my people.zarr", "--repair"]
+    assert spm(*said[1:]).code == 0
 
 
 def wrong_skeleton() -> str:

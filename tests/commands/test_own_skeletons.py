@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_train_evaluate_and_predict(spm: Run, tmp_path: Path, skeleton: Skeleton
     predicted = spm("predict", "run/last.pt", tmp_path / "1.png", "--out", "found.json")
     assert predicted.code == 0, predicted.err
     assert all(len(one["keypoints"]) == 3 * len(skeleton) for one in json.loads(Path("found.json").read_text()))
+
+
+def test_the_command_after_tuning_names_the_skeleton(spm: Run, tmp_path: Path) -> None:
+    """It prepares the very annotations that were tuned: with their skeleton as it was written."""
+    annotations, toml = write_annotations(tmp_path, QUAD4), write_toml(tmp_path / "own.toml", QUAD4)
+    arguments = ("--annotations", annotations, "--skeleton", toml, "--input", "64x128", "--stride", 4)
+    tuned = spm("tune", "coco", *arguments, "--sweep", "tau=squared:7", "--sweep", "root=mean", "--threads", 1)
+    assert tuned.code == 0, tuned.err
+    told = shlex.split(tuned.out.splitlines()[-1])
+    assert told[:4] == ["next", "spm", "prepare", "coco"]
+    done = spm(*told[2:], "--no-images", "--scheduler", "sync")
+    assert done.code == 0, done.err
+    assert open_store("coco.zarr").spec.skeleton == QUAD4
 
 
 def test_a_files_own_joints_need_no_option(spm: Run, tmp_path: Path) -> None:

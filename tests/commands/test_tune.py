@@ -71,6 +71,7 @@ def test_what_tune_hands_to_the_library(spm: Run, monkeypatch: pytest.MonkeyPatc
                   "--input", "96x64", "--sweep", "stride=2,4", "--sweep", "heatmap_min=0,0.01",
                   "--sweep", "hierarchical=true,false", "--sweep", "input_hw=64,32x64")  # fmt: skip
     assert stopped.code == 130
+    assert stopped.err.endswith("interrupted; run the same command again\n")  # nothing of it is kept
     assert not Path("spec.toml").exists()
     source, start = seen["source"], seen["start"]
     assert (len(source), source.config.seed, source.config.size_hw) == (7, 3, (96, 64))  # type: ignore[arg-type, attr-defined]
@@ -90,7 +91,9 @@ def test_what_tune_hands_to_the_library(spm: Run, monkeypatch: pytest.MonkeyPatc
     ("arguments", "message"),
     [
         (["--sweep", "overlap"], "'overlap' is no sweep; write overlap=mean,nearest"),
-        (["--sweep", "sigmas=1,2"], "'sigmas=1,2' is no sweep"),
+        (["--sweep", "sigmas=1,2"], "'sigmas' is no field of a target spec; did you mean sigma?"),
+        (["--sweep", "colour=red"], "'colour' is no field of a target spec; there are hierarchical, anchor, tau, "),
+        (["--sweep", "tau_metric=radius"], "tau_metric is swept with tau: tau=squared:7,radius:4"),
         (["--sweep", "stride=four"], "stride takes a number, got 'four'"),
         (["--sweep", "tau=7"], "tau takes metric:number, such as squared:7, got '7'"),
         (["--sweep", "hierarchical=yes"], "hierarchical takes true or false, got 'yes'"),
@@ -101,6 +104,7 @@ def test_what_tune_hands_to_the_library(spm: Run, monkeypatch: pytest.MonkeyPatc
         (["--rows", "0"], "Invalid value for '--rows'"),
         (["--skeleton", "coco18"], "no skeleton 'coco18'; there are coco17, crowdpose14"),
         (["--skeleton", "crowdpose14"], "14 joints expected for crowdpose14, got 17"),
+        (["--out", "none/spec.toml"], "the folder of none/spec.toml is not there; name another file with --out"),
         (["--out", "there.toml"], "there.toml exists; name another file with --out, or remove it"),
     ],
 )

@@ -58,6 +58,19 @@ def test_what_always_fails_is_one_line(url: str, monkeypatch: pytest.MonkeyPatch
         assert sum(FlakyFileSystem.requests.values()) == 5
 
 
+def test_waits_grow_from_try_to_try(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/remote.md says: after 0.1, 0.4, 1.2 and 3 s, each plus or minus half."""
+    waited: list[float] = []
+    monkeypatch.undo()  # the waits that the other tests do without
+    monkeypatch.setattr("spmdata.store.connection.time.sleep", waited.append)
+    use(monkeypatch, failing(10**9, OSError(errno.EIO, "the line is cut")))
+    with pytest.raises(RemoteError, match="given up"):
+        open_store(url)
+    assert len(waited) == 4
+    for seconds, said in zip(waited, (0.1, 0.4, 1.2, 3.0), strict=True):
+        assert said / 2 <= seconds <= said * 1.5
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import logging
 import threading
 import urllib.request
@@ -200,6 +201,38 @@ def test_wrong_and_missing_credentials(bucket: Any, endpoint: str, monkeypatch: 
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(RemoteError, match=r"NoCredentialsError \(Unable to locate credentials\); check the cred"):
         open_store(URL)
+
+
+def test_a_wrong_secret_and_a_key_that_may_only_read(
+    bucket: Any, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that the server knows: one line each, before anything is written."""
+    import boto3
+    import s3fs
+
+    write_store(URL, LAYOUT)
+    iam = boto3.client("iam")
+    iam.create_user(UserName="reader")
+    reading = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+    iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    monkeypatch.setattr(s3fs.S3FileSystem, "cachable", False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of somebody else")
+    _authenticate(endpoint, after=0)
+    try:
+        with pytest.raises(RemoteError, match=rf"^cannot read {URL}/zarr\.json: .*signature.*; check the credentials"):
+            open_store(URL)
+        with pytest.raises(RemoteError, match=r"^cannot read .*b\.zarr\.lock: .*signature.*; check the credentials"):
+            prepare_store(plan("s3://bucket/b.zarr"))
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        assert len(open_store(URL)) == LAYOUT.rows
+        with pytest.raises(RemoteError, match=r"^cannot write .*b\.zarr\.lock: Access Denied; check the credentials"):
+            prepare_store(plan("s3://bucket/b.zarr"))
+    finally:
+        _authenticate(endpoint, after=10**9)
+    assert bucket.ls("bucket", detail=False) == ["bucket/a.zarr"]
 
 
 def _authenticate(endpoint: str, after: int) -> None:

@@ -11,6 +11,10 @@ import pytest
 
 from remote_cases import LAYOUT, FlakyFileSystem, in_child, objects, put, remove
 from spmdata.errors import RemoteError, SpecError, StoreError
+from spmdata.prepare.plan import plan_store
+from spmdata.prepare.run import prepare_store
+from spmdata.sources.registry import open_source
+from spmdata.spec import TargetSpec
 from spmdata.store.reader import open_store
 from spmdata.store.remote import RemotePath, StorePath, locate
 from spmdata.store.remote_lock import RemoteLock, lock_of
@@ -103,6 +107,14 @@ def test_other_settings_are_refused_and_force_too() -> None:
         open_or_create("flaky://bucket/photos", LAYOUT)
     remove("/bucket/photos/a.jpg")
     assert objects() == before
+
+
+@pytest.mark.parametrize("scheduler", ["processes", "tcp://127.0.0.1:1"])
+def test_memory_of_this_process_is_no_other_process_s(scheduler: str) -> None:
+    source = open_source("synthetic", rows=3, size_hw=(64, 64))
+    plan = plan_store(source, TargetSpec(input_hw=(64, 64)), "memory://a.zarr", images=False)
+    with pytest.raises(SpecError, match=rf"lies in the memory of this process: it takes .* threads, not {scheduler}"):
+        prepare_store(plan, scheduler=scheduler)
 
 
 def test_locks_are_one_object() -> None:

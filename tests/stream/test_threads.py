@@ -256,9 +256,10 @@ def test_forked_child_makes_its_own(store: Store) -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from spmdata.images import load_input
 from spmdata.stream import RowStream, buffers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background inherits that it is ignored
 buffers.load_input = lambda *a, **k: (time.sleep(0.05), load_input(*a, **k))
 with RowStream(sys.argv[1], 8, threads=2) as stream:
     print("reading", flush=True)

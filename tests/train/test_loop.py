@@ -30,6 +30,7 @@ from spmtrain.maps import Maps
 from spmtrain.model import Hourglass
 from spmtrain.optim import Ema
 from spmtrain.stream import ShardStream
+from train.conftest import SPEC, prepared
 
 
 @pytest.fixture
@@ -161,6 +162,22 @@ def test_a_run_is_evaluated_and_the_best_is_kept(store: Store, config: TrainConf
     assert evaluated == [2, 4, 5]
     best = Checkpoint.load(Path(config.out) / "best.pt")
     assert best.best_ap == max(line["evaluation"]["scores"]["AP"] for line in lines if "evaluation" in line)
+
+
+def test_a_validation_store_that_does_not_fit_is_refused_before_the_first_step(
+    store: Store, config: TrainConfig, tmp_path: Path
+) -> None:
+    steps: list[int] = []
+
+    def refused(val: Store, message: str) -> None:
+        with pytest.raises(SpmError, match=message):
+            fit(store, replace(config, steps=1), lambda log: steps.append(log.step), val=val)
+
+    small = prepared(tmp_path / "small", replace(SPEC, input_hw=(64, 64)), 3)
+    refused(small, r"input_hw \(64, 96\), .* has \(64, 64\)")
+    refused(Store(store.path, replace(store.layout, images=False), store.attributes), "--no-images")
+    assert steps == []
+    assert not Path(config.out).exists()
 
 
 def test_loss_that_is_not_finite_names_the_rows(
