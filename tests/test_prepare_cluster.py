@@ -121,3 +121,14 @@ def test_without_distributed_a_cluster_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(SpecError, match="needs Dask's distributed: pip install 'spm-toolkit"):
         prepare_store(plan, scheduler="tcp://127.0.0.1:1")
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    source = CocoSource.read(write_small_coco(tmp_path, 4), image_root=None)
+    plan = plan_store(source, TargetSpec(input_hw=(64, 64)), tmp_path / "a.zarr", images=False)
+    monkeypatch.setattr(run_module, "PATIENCE_SECONDS", 1.0)
+    said = pytest.raises(SpmError, match="has had no worker for 1 s: start some")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster, said:
+        prepare_store(plan, scheduler=cluster.scheduler_address)

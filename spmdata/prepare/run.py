@@ -27,6 +27,9 @@ from spmdata.store.ledger import ShardRecord, Totals
 from spmdata.store.remote_lock import lock_of
 from spmdata.store.writer import finalise, open_or_create
 
+#: How long a cluster may be without a worker before a run gives up.
+PATIENCE_SECONDS = 60.0
+
 #: Called after every shard with its record, how many are done, and how many there are.
 OnShard = Callable[[ShardRecord, int, int], None]
 
@@ -211,6 +214,13 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
     except OSError as error:
         raise SpmError(f"{error}; start it (dask scheduler), or see whether that is its address") from error
     with connected as client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+        except TimeoutError as error:
+            raise SpmError(
+                f"the scheduler at {address} has had no worker for {PATIENCE_SECONDS:.0f} s: start some "
+                f"(dask worker {address}), and run the same command again"
+            ) from error
         window = 2 * max(1, sum(client.nthreads().values()))
         waiting = iter(tasks)
 
