@@ -227,6 +227,22 @@ def test_scratch_leaves_nothing_behind(data: st.DataObject) -> None:
             assert_same(maps(found), maps(Codec(spec).encode(people, CAMERA)))
 
 
+@pytest.mark.parametrize("far_px", [1e6, 1e12, 1e20, 1e38])
+def test_an_absurd_joint_spoils_no_later_picture(far_px: float) -> None:
+    """Two people on the same cells, one joint of one of them beyond what sums can hold exactly."""
+    spec = TargetSpec(input_hw=(128, 128), root="bbox", tau_metric="radius")
+    joints, boxes = np.full((2, 17, 2), 60.0), np.array([[50, 40, 20, 20], [50, 52, 20, 20]])
+    people = People.of(joints, np.full((2, 17), 2), bbox_xywh=boxes, area=np.ones(2))
+    joints[0, 9] = far_px
+    absurd = People.of(joints, np.full((2, 17), 2), bbox_xywh=boxes, area=np.ones(2))
+    codec = Codec(spec)
+    spoilt = codec.encode(absurd)
+    assert not np.asarray(spoilt.offsets)[
+        np.broadcast_to(np.asarray(spoilt.count)[:, None] == 0, (17, 2, 32, 32))
+    ].any()
+    assert_same(maps(codec.encode(people)), maps(Codec(spec).encode(people)))
+
+
 def test_what_does_not_fit_is_refused() -> None:
     codec = Codec(TargetSpec(input_hw=(32, 32)))
     with pytest.raises(SpecError, match="17"):

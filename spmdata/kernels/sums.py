@@ -82,11 +82,19 @@ def go_down(sums, steps, slot, first, last, left, right):  # type: ignore[no-unt
 
 
 @jit_step
+def clear(sums):  # type: ignore[no-untyped-def]
+    """Empty the sums, which are 0 already, unless a tip beyond 2^29 cells came and went: it took others' with it."""
+    for c in range(len(sums)):
+        for u in range(np.uint64(sums.shape[1])):
+            sums[c, u] = 0.0
+
+
+@jit_step
 def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
     """Write the averages of (x, y) of a row."""
     per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
     for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = 1 / max(sums[NUMBER, u], 1.0)
+        share = min(sums[NUMBER, u], 1.0) / max(sums[NUMBER, u], 1.0)  # 0 where nobody is, whatever a far tip left
         count[v, u] = np.int64(min(sums[NUMBER, u], 255.0))
         planes[0, v, u] = (sums[X, u] - sums[slopes, u] * np.float64(np.int64(u))) * share * per_x
         planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
@@ -97,7 +105,7 @@ def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[
     """Write the averages of z, the last plane."""
     per_z = 1 / units[2]
     for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = 1 / max(sums[NUMBER_Z, u], 1.0)
+        share = min(sums[NUMBER_Z, u], 1.0) / max(sums[NUMBER_Z, u], 1.0)
         count_z[v, u] = np.int64(min(sums[NUMBER_Z, u], 255.0))
         planes[len(planes) - 1, v, u] = sums[Z, u] * share * per_z
 
@@ -143,3 +151,5 @@ def draw_means(  # type: ignore[no-untyped-def]
             go_down(sums, steps, slot, Z, NUMBER_Z, left, right)
             if v < height:
                 average_deep(planes, count_z, v, left, right, sums, units)
+    if lowest <= highest:
+        clear(sums)
