@@ -204,7 +204,7 @@ def test_frame_of_another_length_is_refused_whole(payload: bytes) -> None:
 def test_zarrs_own_codec_reads_our_frames_and_makes_the_same() -> None:
     """The same as long as both come with the same zstd: another version may pack otherwise."""
     major, minor, micro = zstandard.ZSTD_VERSION
-    same = numcodecs.zstd.VERSION_NUMBER == 10_000 * major + 100 * minor + micro
+    same = 10_000 * major + 100 * minor + micro == numcodecs.zstd.VERSION_NUMBER
     for size in (3, 1000, 300_000):
         values = np.repeat(np.arange(size, dtype=np.float32), 3)
         chunk = encode_chunk(ArraySpec("any", values.shape, "f4", 1, ()), values)
