@@ -57,8 +57,8 @@ class PeopleBatch(NamedTuple):
         columns = {COLUMNS.get(name, name): getattr(self, name)[index, :p] for name in self._fields[1:]}
         return People(**columns, score=np.ones(p, np.float32))
 
-    def select(self, rows: NDArray[np.integer[Any]]) -> PeopleBatch:
-        """Return some of the rows, by index, in that order."""
+    def select(self, rows: NDArray[np.integer[Any]] | Sequence[int] | slice) -> PeopleBatch:
+        """Return some of the rows, by index, in that order; by a slice they are not copied."""
         return PeopleBatch(**{name: getattr(self, name)[rows] for name in self._fields})
 
     def tables(self) -> dict[str, NDArray[Any]]:
@@ -165,28 +165,28 @@ def move_people(people: PeopleBatch, affines: Sequence[Affine], skeleton: Skelet
     skeleton : Skeleton
         Of the people.
     """
-    labelled = people.visible > 0
+    there = (
+        np.arange(people.area.shape[1]) < people.number[:, None]
+    )  # fewer than half of the places, where one is a crowd
     matrices = np.stack([affine.matrix for affine in affines])
-    (a, b, c), (d, e, f) = np.moveaxis(matrices, 0, 2)[..., None]  # (n, 1) each
-    scale = np.array([affine.area_scale for affine in affines])[:, None]
+    determinant = matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
+    scale = np.abs(determinant)[:, None]
+    (a, b, c), (d, e, f) = np.moveaxis(matrices[np.nonzero(there)[0]], 0, 2)[..., None]  # (people, 1) each
 
-    def moved(x: Float64, y: Float64, *axes: int) -> tuple[Float64, Float64]:
-        A, B, C, D, E, F = (np.expand_dims(number, axes) for number in (a, b, c, d, e, f))
-        return A * x + B * y + C, D * x + E * y + F
+    def moved(x: Float64, y: Float64) -> tuple[Float64, Float64]:
+        return a * x + b * y + c, d * x + e * y + f
 
-    joints = people.joints.copy()
-    xy = people.joints[..., :2].astype(np.float64)
-    moved_xy = np.stack(moved(xy[..., 0], xy[..., 1], 2), -1)
-    joints[..., :2] = np.where(labelled[..., None], moved_xy, 0)
-    boxes = people.bbox.astype(np.float64)
-    x0, y0 = boxes[..., 0] - 0.5, boxes[..., 1] - 0.5
-    x1, y1 = x0 + boxes[..., 2], y0 + boxes[..., 3]
-    corners = np.stack([np.stack(moved(x, y), -1) for x, y in ((x0, y0), (x1, y0), (x0, y1), (x1, y1))])
+    own, labelled = people.joints[there], people.visible[there] > 0
+    xy = own[..., :2].astype(np.float64)
+    own[..., :2] = np.where(labelled[..., None], np.stack(moved(xy[..., 0], xy[..., 1]), -1), 0)
+    x0, y0, width, height = np.moveaxis(people.bbox[there].astype(np.float64), 1, 0)[..., None]
+    x0, y0 = x0 - 0.5, y0 - 0.5
+    x1, y1 = x0 + width, y0 + height
+    corners = np.stack([np.concatenate(moved(x, y), -1) for x, y in ((x0, y0), (x1, y0), (x0, y1), (x1, y1))])
     low, high = corners.min(0), corners.max(0)
-    there = np.arange(boxes.shape[1]) < people.number[:, None]
-    bbox = np.where(there[..., None], np.concatenate([low + 0.5, high - low], -1), 0).astype(np.float32)
-    visible = people.visible.copy()
-    mirrored = [i for i, affine in enumerate(affines) if affine.mirrors]
+    joints, visible, bbox = people.joints.copy(), people.visible.copy(), people.bbox.copy()
+    joints[there], bbox[there] = own, np.concatenate([low + 0.5, high - low], -1)
+    mirrored = np.flatnonzero(determinant < 0)
     swap = np.asarray(skeleton.flip)
     joints[mirrored], visible[mirrored] = joints[mirrored][:, :, swap], visible[mirrored][:, :, swap]
     area, head_px = people.area * scale.astype(np.float32), people.head_px * (scale**0.5).astype(np.float32)

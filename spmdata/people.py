@@ -145,9 +145,11 @@ class People:
         return self.ignore | ~self.labelled.any(axis=1)
 
     def select(self, which: NDArray[np.generic] | slice | Sequence[int]) -> People:
-        """Return some of the people, by mask or index, in that order."""
+        """Return some of the people, by mask, index or slice, in that order, in arrays of their own."""
         some = object.__new__(People)  # what was checked once is not checked again: half the time of a source's sample
-        some.__dict__.update({name: np.ascontiguousarray(getattr(self, name)[which]) for name in DTYPES})
+        taken = {name: getattr(self, name)[which] for name in DTYPES}
+        own = {n: t.copy() if isinstance(which, slice) else np.ascontiguousarray(t) for n, t in taken.items()}
+        some.__dict__.update(own)
         return some
 
     def transform(self, affine: Affine) -> People:

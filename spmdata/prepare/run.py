@@ -162,9 +162,11 @@ def _run_here(
     # In threads, as many tasks again may wait for the disk while the workers go on.
     encoding = threading.Semaphore(workers) if scheduler == "threads" else None
     threads = workers if encoding is None else 2 * workers
-    # Not pure and named by us: Dask need not hash the samples to find a name.
-    write = dask.delayed(partial(write_task, encoding=encoding) if encoding else write_task, pure=False)
-    calls = [write(task, dask_key_name=f"shard-{task.shard:05d}") for task in tasks]
+    # Not pure and named by us: Dask need not hash the samples to find a name. Bound to its task, and no call with it:
+    # Dask looks through what a call is given for tasks of its own.
+    write = partial(write_task, encoding=encoding) if encoding else write_task
+    writes = [dask.delayed(partial(write, task), pure=False) for task in tasks]
+    calls = [call(dask_key_name=f"shard-{task.shard:05d}") for call, task in zip(writes, tasks, strict=True)]
     get = named_schedulers[scheduler]  # of a name, Dask would ask dask.distributed first, which takes 0.2 s to import
     pool = _processes(workers) if scheduler == "processes" else nullcontext()
     with pool as processes, Callback(posttask=posttask):

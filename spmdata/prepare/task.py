@@ -5,15 +5,14 @@ Row ``i * V + v`` is view v of sample i. All views of a sample that are in the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google_crc32c import value as crc32c
-from numpy.typing import NDArray
 
 from spmdata.camera import Camera
 from spmdata.codec import Codec
@@ -93,21 +92,16 @@ def shard_task(path: StoreName, layout: StoreSpec, source: Source, shard: int, s
     )
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """A view of a sample on its way into the store: its image, or the reason it has none."""
 
     sample: Sample
     view: int
     affine: Affine  #: from px of the sample's image to px of the input: all that moves goes by it
+    camera: Camera | None  #: of the input
     image: bytes
     status: RowStatus
     reason: str
-
-    @property
-    def camera(self) -> Camera | None:
-        """The camera of the input."""
-        return None if self.sample.camera is None else self.sample.camera.transform(self.affine)
 
 
 def write_task(task: ShardTask, encoding: AbstractContextManager[Any] | None = None) -> ShardRecord:
@@ -150,8 +144,7 @@ def put_shard(writer: ShardWriter, task: ShardTask) -> tuple[Sequence[_Row], Peo
         crc = [crc32c(row.image) if row.status == RowStatus.OK else 0 for row in rows]
         writer.put_table("image_crc32c", np.array(crc, np.uint32))
     if layout.maps:
-        ok = np.flatnonzero([row.status == RowStatus.OK for row in rows])
-        _put_maps(writer, Codec(spec), people, [row.camera for row in rows], ok)
+        _put_maps(writer, Codec(spec), people, rows)
     for name, table in (people.tables() | _provenance(rows)).items():
         writer.put_table(name, table)
     return rows, people
@@ -170,27 +163,28 @@ def _fit_rows(task: ShardTask) -> Iterator[_Row]:
             yield from _fit(task, i, task.samples[i - first], some)
         return
     with ThreadPoolExecutor(IMAGE_THREADS) as pool:
-        for fitted in pool.map(lambda one: list(_fit(task, one[0], task.samples[one[0] - first], one[1])), shown):
+        for fitted in pool.map(lambda one: _fit(task, one[0], task.samples[one[0] - first], one[1]), shown):
             yield from fitted
 
 
-def _fit(task: ShardTask, number: int, sample: Sample, views: Iterable[int]) -> Iterator[_Row]:
-    """Yield some views of a sample; ``number`` is its place in the source."""
+def _fit(task: ShardTask, number: int, sample: Sample, views: range) -> list[_Row]:
+    """Return some views of a sample; ``number`` is its place in the source."""
     layout, spec, status, reason = task.layout, task.layout.spec, RowStatus.OK, ""
-    affines = {view: layout.view_ranges.affine(number, view, sample.size_hw, spec.input_hw) for view in views}
+    affines = [layout.view_ranges.affine(number, view, sample.size_hw, spec.input_hw) for view in views]
     images = [b""] * len(affines)
     if layout.images:
         assert task.images is not None  # plan_store refuses a plan with images and nothing to read them
         try:
             data = task.images.read(sample)
-            augmented = [affine if view else None for view, affine in affines.items()]
+            augmented = [affine if view else None for view, affine in zip(views, affines, strict=True)]
             images = fit_views(data, sample.size_hw, spec.input_hw, augmented, layout.image_quality)
         except ImageError as error:
             status, reason = _status(error), f"{sample.path}: {error}"
             if task.strict:
                 raise ImageError(f"image {sample.id}, {reason}") from error
-    for (view, affine), image in zip(affines.items(), images, strict=True):
-        yield _Row(sample, view, affine, image, status, reason)
+    cameras = [None if sample.camera is None else sample.camera.transform(affine) for affine in affines]
+    seen = zip(views, affines, cameras, images, strict=True)
+    return [_Row(sample, *one, status, reason) for one in seen]
 
 
 def _status(error: ImageError) -> RowStatus:
@@ -199,17 +193,17 @@ def _status(error: ImageError) -> RowStatus:
     return RowStatus.IMAGE_SIZE if isinstance(error, ImageSizeError) else RowStatus.IMAGE_UNREADABLE
 
 
-def _put_maps(
-    writer: ShardWriter, codec: Codec, people: PeopleBatch, cameras: Sequence[Camera | None], ok: NDArray[np.intp]
-) -> None:
+def _put_maps(writer: ShardWriter, codec: Codec, people: PeopleBatch, rows: Sequence[_Row]) -> None:
     """Encode the rows that are there, a few at a time into kept buffers, and compress each."""
-    kept = codec.empty_targets(BATCH_ROWS)
+    ok = [i for i, row in enumerate(rows) if row.status == RowStatus.OK]
+    there, kept = people.select(ok), codec.empty_targets(BATCH_ROWS)
     for at in range(0, len(ok), BATCH_ROWS):
-        rows = ok[at : at + BATCH_ROWS]
-        targets = codec.encode_batch(people.select(rows), kept.at(slice(len(rows))), [cameras[i] for i in rows])
+        some = slice(at, at + BATCH_ROWS)
+        cameras = [rows[i].camera for i in ok[some]]
+        targets = codec.encode_batch(there.select(some), kept.at(slice(len(cameras))), cameras)
         for name, maps in targets._asdict().items():
             if maps is not None:
-                writer.put_rows(name, rows.tolist(), maps)
+                writer.put_rows(name, ok[some], maps)
 
 
 def _provenance(rows: Sequence[_Row]) -> dict[str, Any]:

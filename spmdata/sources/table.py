@@ -162,7 +162,7 @@ class TableSource:
             id=int(self.images.id[index]),
             path=self.images.path[index],
             size_hw=(height, width),
-            people=self.people.select(np.arange(self._first[index], self._first[index + 1])),
+            people=self.people.select(slice(self._first[index], self._first[index + 1])),
             camera=self.images.camera[index] if self.images.camera else None,
             meta=self.images.meta[index],
         )

@@ -3,18 +3,21 @@
 Chunks of ``bytes`` are not compressed (they are JPEG or PNG); chunks of ``str`` are. A chunk that is all fill value
 (zeros, False, empty) is absent: its bytes are None. zstd and crc32c release the GIL. HDF5's chunks hold the same zstd
 frames of numbers (`pack`, `unpack_into`) under another checksum: hdf5_shards.py.
+
+A thread keeps its zstd contexts: made anew for each chunk, as numcodecs does, they take as long as a small chunk.
 """
 
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from google_crc32c import value as crc32c
-from numcodecs.zstd import compress, decompress
 from numpy.typing import NDArray
+from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError, frame_content_size
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
@@ -26,7 +29,17 @@ CRC = struct.Struct("<I")
 #: The crc32c of anything with its own crc32c after it.
 RESIDUE = 0x48674BC7
 LENGTH = struct.Struct("<I")
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class _Contexts(threading.local):
+    """What zstd needs in memory, a pair for each thread: threads cannot share one."""
+
+    def __init__(self) -> None:
+        self.compressor = ZstdCompressor(LEVEL)
+        self.decompressor = ZstdDecompressor()
+
+
+_OWN = _Contexts()
 
 
 def encode_chunk(array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str]) -> bytes | None:
@@ -45,7 +58,7 @@ def encode_chunk(array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str])
             return None
         payload = LENGTH.pack(len(items)) + b"".join(part for item in items for part in (LENGTH.pack(len(item)), item))
         if array.dtype == "str":
-            payload = compress(payload, LEVEL)
+            payload = compress(payload)
     else:
         assert isinstance(values, np.ndarray)
         if (packed := pack(values)) is None:
@@ -54,11 +67,16 @@ def encode_chunk(array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str])
     return payload + CRC.pack(crc32c(payload))
 
 
+def compress(content: bytes | memoryview) -> bytes:
+    """Return the zstd frame of some bytes; it states their number."""
+    return _OWN.compressor.compress(content)
+
+
 def pack(values: NDArray[Any]) -> bytes | None:
     """Return the zstd frame of a C-contiguous array's bytes; None when all are zero."""
     if values.nbytes <= SMALL and is_zero(values):  # most ignore maps: a tenth of the time of packing them
         return None
-    payload: bytes = compress(_raw(values), LEVEL)
+    payload = compress(_raw(values).data)
     # Zeros pack into next to nothing, so looking at every value (7 % of zstd's time) is for those alone.
     return None if len(payload) <= 64 + values.nbytes // 4096 and is_zero(values) else payload
 
@@ -81,7 +99,14 @@ def unpack_into(payload: bytes, out: NDArray[Any]) -> None:
     """Decompress what `pack` returned straight into a C-contiguous array; StoreError when it is of another size."""
     if (size := content_size(payload)) != out.nbytes:
         raise StoreError(f"its content is {size if size is not None else 'of unknown'} bytes, not {out.nbytes}")
-    _decompress(payload, _raw(out))
+    try:
+        # A whole frame that fits into the array is decompressed right there; of one cut short, what there is of it.
+        reader = _OWN.decompressor.stream_reader(payload, read_across_frames=True)
+        size, more = reader.readinto(_raw(out)), reader.read(1)
+    except ZstdError as error:
+        raise StoreError(f"it cannot be decompressed: {error}") from error
+    if size != out.nbytes or more:
+        raise StoreError(f"it decompresses to {'more than ' if more else ''}{size} bytes, not {out.nbytes}")
 
 
 def decode_items(array: ArraySpec, chunk: bytes | None, rows: int) -> list[Any]:
@@ -105,7 +130,10 @@ def unpack(payload: bytes) -> bytes:
     """Return the content of a zstd frame; StoreError when it is none that states its size."""
     if content_size(payload) is None:
         raise StoreError("it is no zstd frame that states its size")
-    return _decompress(payload, None)
+    try:
+        return _OWN.decompressor.decompress(payload, allow_extra_data=False)
+    except ZstdError as error:
+        raise StoreError(f"it cannot be decompressed: {error}") from error
 
 
 def decode_text(items: Sequence[bytes]) -> list[str]:
@@ -141,19 +169,12 @@ def split_items(payload: bytes, rows: int) -> list[bytes]:
 
 
 def content_size(payload: bytes) -> int | None:
-    """Return the decompressed size that a zstd frame's header states (RFC 8878, 3.1.1.1); None when it is none.
-
-    zstd fills a larger buffer only in part and says nothing, so the size is asked for first.
-    """
-    if payload[:4] != ZSTD_MAGIC:
+    """Return the decompressed size that a zstd frame's header states; None when it states none or is none."""
+    try:
+        size = frame_content_size(payload)
+    except ZstdError:
         return None
-    payload = payload[:18].ljust(18, b"\0")
-    descriptor = payload[4]
-    flag, single, dictionary = descriptor >> 6, descriptor >> 5 & 1, descriptor & 3
-    width = (single, 2, 4, 8)[flag]
-    at = 5 + (1 - single) + (0, 1, 2, 4)[dictionary]
-    size = int.from_bytes(payload[at : at + width], "little")
-    return None if width == 0 else size + 256 * (width == 2)
+    return None if size < 0 else size
 
 
 def is_zero(values: NDArray[Any]) -> bool:
@@ -161,13 +182,6 @@ def is_zero(values: NDArray[Any]) -> bool:
     raw = _raw(values)
     whole = raw.size & ~7
     return not raw[:whole].view(np.uint64).any() and not raw[whole:].any()
-
-
-def _decompress(payload: bytes, out: NDArray[np.uint8] | None) -> bytes:
-    try:
-        return decompress(payload, out)  # type: ignore[no-any-return]
-    except (RuntimeError, ValueError) as error:
-        raise StoreError(f"it cannot be decompressed: {error}") from error
 
 
 def _raw(values: NDArray[Any]) -> NDArray[np.uint8]:

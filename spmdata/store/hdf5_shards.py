@@ -19,12 +19,11 @@ from typing import Any
 
 import numpy as np
 from numcodecs.fletcher32 import Fletcher32
-from numcodecs.zstd import compress
 from numpy.typing import NDArray
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import ArraySpec
-from spmdata.store.chunks import LEVEL, content_size, decode_text, pack, unpack, unpack_into
+from spmdata.store.chunks import LEVEL, compress, content_size, decode_text, pack, unpack, unpack_into
 from spmdata.store.schema import StoreSpec
 from spmdata.store.shards import ABSENT, ShardFile
 
@@ -64,7 +63,7 @@ def encode_chunk(array: ArraySpec, values: NDArray[Any] | Sequence[bytes | str])
             raise StoreError(f"{array.name} holds text that ends in a zero: HDF5 cannot keep it")
         if not any(items):
             return None
-        payload: Chunk = compress(np.array(items, np.bytes_).tobytes(), LEVEL)
+        payload: Chunk = compress(np.array(items, np.bytes_).tobytes())
     else:
         assert isinstance(values, np.ndarray)
         payload = pack(values)

@@ -48,7 +48,7 @@ def shard_pieces(chunks: Sequence[bytes | None]) -> list[bytes]:
 
 def shard_path(store: StorePath, array: ArraySpec, shard: int) -> AnyPath:
     """Return where zarr keeps a shard: ``NAME/c.SHARD.0.0``, a number an axis, all in the array's own folder."""
-    return store / array.name / ".".join(["c", str(shard), *"0" * len(array.row_shape)])
+    return store / f"{array.name}/c.{shard}{'.0' * len(array.row_shape)}"
 
 
 class ShardFile:

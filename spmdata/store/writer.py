@@ -143,7 +143,7 @@ class ShardWriter:
         self._form, self._layout, self._shard = form_of(path), layout, shard
         self._rows = layout.rows_of(shard)
         self._arrays = {array.name: array for array in layout.arrays()}
-        self._chunks: dict[tuple[str, int], bytes | None] = {}
+        self._chunks: dict[str, dict[int, bytes | None]] = {name: {} for name in self._arrays}
 
     def put_row(self, name: str, index: int, value: NDArray[Any] | bytes) -> None:
         """Compress one row of an array with a chunk a row; threads may put different rows at once.
@@ -169,7 +169,7 @@ class ShardWriter:
         wanted = bytes if array.dtype == "bytes" else str
         if not isinstance(value, wanted):
             raise StoreError(f"{name} row {self._rows[index]} must be {wanted.__name__}, got {type(value).__name__}")
-        return self._keep(array, index, self._form.encode(array, [value]))
+        return self._keep(array, [index], [self._form.encode(array, [value])])
 
     def put_rows(self, name: str, indices: Sequence[int], values: NDArray[Any]) -> None:
         """Compress some rows of an array of numbers with a chunk a row, (n, ...): `put_row` of each, checked once."""
@@ -178,8 +178,7 @@ class ShardWriter:
         if (shape := values.shape[1:]) != array.row_shape or values.dtype != array.numpy:
             row, wanted = self._rows[indices[0]], f"{array.row_shape} {array.numpy}"
             raise StoreError(f"{name} row {row} must be {wanted}, got {shape} {values.dtype}")
-        for index, value in zip(indices, np.ascontiguousarray(values), strict=True):
-            self._keep(array, index, self._form.encode(array, value))
+        self._keep(array, indices, [self._form.encode(array, value) for value in np.ascontiguousarray(values)])
 
     def put_table(self, name: str, values: ArrayLike) -> None:
         """Compress all rows of the shard of an array with a chunk a shard.
@@ -208,12 +207,11 @@ class ShardWriter:
             padded = np.zeros((self._layout.shard_rows, *array.row_shape), array.numpy)
             padded[:n] = cast_to(array, np.asarray(values), n)
             chunks = list(padded.reshape(-1, array.chunk_rows, *array.row_shape))
-        for i, chunk in enumerate(chunks):
-            self._keep(array, i, self._form.encode(array, chunk))
+        self._keep(array, range(len(chunks)), [self._form.encode(array, chunk) for chunk in chunks])
 
     def packed_bytes(self, name: str) -> int:
         """Return how many bytes the chunks of an array take that were put."""
-        return sum(len(chunk or b"") for (array, _), chunk in self._chunks.items() if array == name)
+        return sum(len(chunk or b"") for chunk in self._chunks[name].values())
 
     def files(self) -> dict[str, tuple[Sequence[bytes], FileRecord | None]]:
         """Return every file of the shard as `commit` writes it, by the ledger's name for it: its pieces and record.
@@ -223,12 +221,11 @@ class ShardWriter:
         StoreError
             A table was not put.
         """
-        if missing := [table.name for table in self._layout.tables() if (table.name, 0) not in self._chunks]:
+        if missing := [table.name for table in self._layout.tables() if not self._chunks[table.name]]:
             raise StoreError(f"shard {self._shard}: tables not put: {', '.join(missing)}")
         rows = self._layout.shard_rows
         chunks = {
-            array.name: [self._chunks.get((array.name, i)) for i in range(rows // array.chunk_rows)]
-            for array in self._arrays.values()
+            a.name: [self._chunks[a.name].get(i) for i in range(rows // a.chunk_rows)] for a in self._arrays.values()
         }
         found = self._form.shard_pieces(self._layout, chunks)
         return {name: (pieces, record_of(pieces) if pieces else None) for name, pieces in found.items()}
@@ -250,15 +247,16 @@ class ShardWriter:
         """
         files, paths = self.files(), self._form.shard_files(self._layout, self._shard)
 
-        def write(name: str) -> None:
-            if pieces := files[name][0]:
-                write_file(paths[name], pieces)
-            else:
-                remove_file(paths[name])
+        def write(names: Iterable[str]) -> None:
+            for name in names:
+                if pieces := files[name][0]:
+                    write_file(paths[name], pieces)
+                else:
+                    remove_file(paths[name])
 
-        at_once = AT_ONCE if isinstance(self._form.path, RemotePath) else SYNCS_AT_ONCE
-        with ThreadPoolExecutor(min(at_once, len(files))) as pool:
-            list(pool.map(write, files))
+        most = min(AT_ONCE if isinstance(self._form.path, RemotePath) else SYNCS_AT_ONCE, len(files))
+        with ThreadPoolExecutor(most) as pool:
+            list(pool.map(write, [list(files)[i::most] for i in range(most)]))
         record = ShardRecord(
             shard=self._shard,
             start=self._rows.start,
@@ -280,10 +278,12 @@ class ShardWriter:
             got = low if low < 0 else high
             raise StoreError(f"{array.name} takes {array.chunk_rows} rows at once, index in [0, {last}]: got {got}")
 
-    def _keep(self, array: ArraySpec, index: int, chunk: bytes | None) -> None:
-        if (array.name, index) in self._chunks:
-            raise StoreError(f"{array.name}, row {index} of shard {self._shard} was put twice")
-        self._chunks[array.name, index] = chunk
+    def _keep(self, array: ArraySpec, indices: Sequence[int], chunks: Sequence[bytes | None]) -> None:
+        mine = self._chunks[array.name]
+        for index, chunk in zip(indices, chunks, strict=True):
+            if index in mine:
+                raise StoreError(f"{array.name}, row {index} of shard {self._shard} was put twice")
+            mine[index] = chunk
 
 
 def _demand_same(there: StoreSpec, here: StoreSpec, path: StorePath) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numcodecs.zstd
 import numpy as np
 import pytest
+import zstandard
+from google_crc32c import value as crc32c
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numcodecs.zstd import compress
+from numcodecs.zstd import compress, decompress
 
 from spmdata.errors import StoreError
 from spmdata.store.arrays import NUMPY, ArraySpec
@@ -179,3 +182,32 @@ def test_content_size_is_what_zstd_states(size: int) -> None:
 def test_chunk_of_other_content_is_refused(decode: Callable[[], object], text: str) -> None:
     with pytest.raises(StoreError, match=text):
         decode()
+
+
+FRAME = compress(np.arange(6, dtype=np.float32), 3)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [FRAME[:-1], FRAME[:9], FRAME + b"x", FRAME + b"more than a header", FRAME * 2]
+    + [FRAME[:5] + bytes([size]) + FRAME[6:] for size in (20, 28)],
+    ids=["cut", "cut early", "a byte more", "more", "two frames", "header says less", "header says more"],
+)
+def test_frame_of_another_length_is_refused_whole(payload: bytes) -> None:
+    """What its checksum does not tell, for that was made of just these bytes."""
+    assert FRAME[5] == 24
+    size = payload[5] // 4
+    with pytest.raises(StoreError, match="decompress"):
+        decode_into(payload + crc32c(payload).to_bytes(4, "little"), np.empty(size, np.float32))
+
+
+def test_zarrs_own_codec_reads_our_frames_and_makes_the_same() -> None:
+    """The same as long as both come with the same zstd: another version may pack otherwise."""
+    major, minor, micro = zstandard.ZSTD_VERSION
+    same = 10_000 * major + 100 * minor + micro == numcodecs.zstd.VERSION_NUMBER
+    for size in (3, 1000, 300_000):
+        values = np.repeat(np.arange(size, dtype=np.float32), 3)
+        chunk = encode_chunk(ArraySpec("any", values.shape, "f4", 1, ()), values)
+        assert chunk is not None
+        assert decompress(chunk[:-4]) == values.tobytes()
+        assert chunk[:-4] == compress(values, 3) or not same
