@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prepare import part_of
 from results import machine, table, write_section
 from store_peers import (
@@ -98,22 +99,32 @@ def lines(times: dict[str, list[float]], per: int, goals: dict[str, str]) -> str
 
 
 def bytes_table(folder: Path, root: Path) -> str:
-    """Return what the maps and the recipe weigh on COCO's pictures at hand."""
+    """Return what the maps and the recipe weigh on COCO's pictures at hand, those without anybody labelled included."""
     rows = []
-    for split in ("train2017_mini", "val2017_mini"):
-        source = open_source("coco", annotations=root / f"annotations/person_keypoints_{split}.json", no_images=True)
-        for kind in ("flat", "hier"):
-            store = prepared(source, folder / f"{split}-{kind}.zarr", hierarchical=kind == "hier")
-            packed = {name: n / len(store) for name, n in store.array_bytes(0).items()}
+    for kind in ("flat", "hier"):
+        every = np.zeros(6)
+        for split, all_images in (("train2017_mini", True), ("val2017_mini", False), ("val2017_mini", True)):
+            annotations = root / f"annotations/person_keypoints_{split}.json"
+            source = open_source("coco", annotations=annotations, no_images=True, all_images=all_images)
+            store = prepared(source, folder / f"{split}-{kind}-{all_images}.zarr", hierarchical=kind == "hier")
+            packed = store.array_bytes(0)
             assert store.layout.n_shards == 1
             maps = [packed[name] for name in ("root_heatmap", "offsets", "count", "ignore")]
             people = sum(n for name, n in packed.items() if name.startswith("people/"))
-            mean = store.layout.people / len(store)
+            found = np.array([store.layout.people, *maps, people])
+            every += all_images * np.array([len(store), *found[1:]])
+            name = split if all_images else f"{split}, labelled"
             rows.append(
-                [f"{split}, {kind}", f"{len(store)}", f"{mean:.2f}", *(f"{n:,.0f}" for n in (*maps, sum(maps), people))]
+                [f"{name}, {kind}", f"{len(store)}", f"{found[0] / len(store):.2f}", *weights(found, len(store))]
             )
+        rows.append([f"both, all, {kind}", f"{every[0]:.0f}", "", *weights(every, int(every[0]))])
     header = ("COCO", "rows", "P", "heatmap", "offsets", "count", "ignore", "maps", "recipe")
     return table(header, rows) + "\n\nBytes a row, indexes and checksums included. Goals: maps 7,500, recipe 300."
+
+
+def weights(found: NDArray[np.float64], rows: int) -> list[str]:
+    """Return bytes a row of four maps, of all of them, and of the recipe."""
+    return [f"{n / rows:,.0f}" for n in (*found[1:5], found[1:5].sum(), found[5])]
 
 
 def level_table(source: Source) -> str:
