@@ -24,6 +24,8 @@ from spmdata.store.reader import Store
 from spmdata.store.schema import RowStatus
 
 Rows = NDArray[np.int64]
+#: Most rows whose targets a thread draws at once: a call takes as long as one row of targets, cold caches included.
+DRAWN_ROWS = 32
 #: Where target maps come from: the store's own, drawn from its people, or nowhere.
 TargetsFrom = Literal["stored", "drawn", "none"]
 #: Returns zeros of a shape and dtype, C-contiguous.
@@ -41,12 +43,17 @@ class RowBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Buffers:
-    """Arrays for up to n rows, and which of them each thread fills."""
+    """Arrays for up to n rows, and in which pieces they are filled."""
 
     images: NDArray[np.uint8] | None
     targets: Targets | None
-    parts: tuple[slice, ...]
-    kept: tuple[Kept, ...]  #: one a part, when targets are drawn
+    drawn: tuple[tuple[slice, Kept], ...]  #: rows whose targets are drawn in one piece, and on what
+    read: tuple[slice, ...]  #: rows of which all else is read in one piece
+
+    @property
+    def pieces(self) -> int:
+        """How many there are; those that are drawn come first."""
+        return len(self.drawn) + len(self.read)
 
 
 class RowReader:
@@ -101,13 +108,12 @@ class RowReader:
             nobody = People.empty(len(store.skeleton), store.spec.dims)
             self._codec.kept(1).encode([nobody])
 
-    def buffers(self, n: int, parts: int = 1, allocate: Allocate = np.zeros) -> Buffers:
-        """Return buffers for up to n rows, in so many parts."""
-        layout, cuts = self.store.layout, [n * i // parts for i in range(parts + 1)]
-        slices = tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
+    def buffers(self, n: int, threads: int = 1, allocate: Allocate = np.zeros) -> Buffers:
+        """Return buffers for up to n rows, which so many threads fill."""
+        layout, read = self.store.layout, _cut(n, threads)
         images = allocate((n, *layout.spec.input_hw, 3), np.uint8) if layout.images else None
         if self.targets == "none":
-            return Buffers(images, None, slices, ())
+            return Buffers(images, None, (), read)
         if self.targets == "drawn":
             like = self._codec.empty_targets(0)._asdict()
             shapes = {name: (maps.shape[1:], maps.dtype) for name, maps in like.items() if maps is not None}
@@ -115,41 +121,34 @@ class RowReader:
             arrays = {array.name: array for array in layout.arrays()}
             shapes = {name: (arrays[name].row_shape, arrays[name].numpy) for name in Targets._fields if name in arrays}
         targets = Targets(**{name: allocate((n, *shape), dtype) for name, (shape, dtype) in shapes.items()})
-        drawn = slices if self.targets == "drawn" else ()
-        kept = tuple(Kept(self._codec, part.stop - part.start, out=targets.at(part)) for part in drawn)
-        return Buffers(images, targets, slices, kept)
+        if self.targets == "stored":
+            return Buffers(images, targets, (), read)
+        pieces = _cut(n, min(threads, -(-n // DRAWN_ROWS)))
+        drawn = tuple((rows, Kept(self._codec, rows.stop - rows.start, out=targets.at(rows))) for rows in pieces)
+        return Buffers(images, targets, drawn, read if layout.images else ())
 
     def read_ahead(self, rows: Rows) -> None:
         """Bring what these rows need into memory, from a store at a URL; see `Store.read_ahead`."""
         self.store.read_ahead(self._arrays, rows)
 
-    def fill(self, buffers: Buffers, part: int, rows: Rows) -> None:
-        """Fill one part of the buffers with its share of a batch's rows, (n,) or fewer.
+    def fill(self, buffers: Buffers, piece: int, rows: Rows) -> None:
+        """Fill one piece of the buffers with its share of a batch's rows, (n,) or fewer.
 
         Raises
         ------
         StoreError
             Damage; the message names store, array and row.
         """
-        first = buffers.parts[part].start
-        rows = rows[buffers.parts[part]]
-        where = slice(first, first + len(rows))
-        if not len(rows):
-            return
         try:
-            if buffers.images is not None and self._sizes is not None:
-                self._fill_images(buffers.images[where], rows, self._sizes[rows])
-            if buffers.kept:
-                buffers.kept[part].encode(self.store.people_batch(rows), self._cameras(rows))
-            elif buffers.targets is not None:
-                for name, maps in buffers.targets.at(where)._asdict().items():
-                    if maps is not None:
-                        self.store.read(name, rows, out=maps)
+            if piece < len(buffers.drawn):
+                self._draw(*buffers.drawn[piece], rows)
+            else:
+                self._read(buffers, buffers.read[piece - len(buffers.drawn)], rows)
         except StoreError as error:
             raise StoreError(f"{self.store.path}: {error}") from error
 
     def batch(self, buffers: Buffers, rows: Rows, position: int) -> RowBatch:
-        """Return what the buffers hold after every part was filled with its share of these rows."""
+        """Return what the buffers hold after every piece was filled with its share of these rows."""
         images, targets = buffers.images, buffers.targets
         return RowBatch(
             None if images is None else _read_only(images[: len(rows)]),
@@ -157,6 +156,23 @@ class RowReader:
             rows,
             position,
         )
+
+    def _draw(self, where: slice, kept: Kept, rows: Rows) -> None:
+        """Draw the targets of those of a batch's rows that are there."""
+        if len(rows := rows[where]):
+            kept.encode(self.store.people_batch(rows), self._cameras(rows))
+
+    def _read(self, buffers: Buffers, where: slice, rows: Rows) -> None:
+        """Read images, and maps that are stored, of those of a batch's rows that are there."""
+        rows, where = rows[where], slice(where.start, min(where.stop, len(rows)))
+        if not len(rows):
+            return
+        if buffers.images is not None and self._sizes is not None:
+            self._fill_images(buffers.images[where], rows, self._sizes[rows])
+        if buffers.targets is not None and not buffers.drawn:
+            for name, maps in buffers.targets.at(where)._asdict().items():
+                if maps is not None:
+                    self.store.read(name, rows, out=maps)
 
     def _fill_images(self, images: NDArray[np.uint8], rows: Rows, sizes: NDArray[np.uint32]) -> None:
         for row, (height, width), image in zip(rows.tolist(), sizes.tolist(), images, strict=True):
@@ -171,6 +187,12 @@ class RowReader:
         if self.store.spec.dims == 2:
             return None
         return [Camera.of_intrinsics(own) for own in self.store.read("row/camera", rows)]
+
+
+def _cut(n: int, parts: int) -> tuple[slice, ...]:
+    """Return n rows in so many parts, those that are empty left out."""
+    cuts = [n * i // parts for i in range(parts + 1)]
+    return tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
 
 
 def _read_only(part: NDArray[Any]) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
 from spmdata.stream.buffers import Allocate, Buffers, RowBatch, RowReader, Rows, TargetsFrom
 from spmdata.stream.order import RowOrder, RowPass, check_rank, share
+from spmdata.stream.pages import zeros
 
 #: Batches that are read or being read while one is in use.
 AHEAD = 2
@@ -90,7 +91,7 @@ class RowStream:
         Maps as the store has them; drawn from its people, the same values; or none. Stored where there are maps, else
         drawn.
     allocate : callable, optional
-        ``allocate(shape, dtype)`` returns zeros for the buffers, such as pinned memory.
+        ``allocate(shape, dtype)`` returns zeros for the buffers, such as pinned memory. Left out: in huge pages.
 
     Attributes
     ----------
@@ -120,7 +121,7 @@ class RowStream:
         weights: ArrayLike | None = None,
         once: bool = False,
         targets: TargetsFrom | None = None,
-        allocate: Allocate = np.zeros,
+        allocate: Allocate = zeros,
     ) -> None:
         check_rank(batch, position, rank, ranks)
         if threads < 1:
@@ -163,18 +164,18 @@ class RowStream:
         return self._reader.batch(slot.buffers, slot.rows, slot.position)
 
     def _read_ahead(self, slot: _Slot) -> None:
-        """Have the threads fill ``slot`` with the batch after the last one that was asked for, each a part of it."""
+        """Have the threads fill ``slot`` with the batch after the last one that was asked for, piece by piece."""
         rows = self._order.take(self._next_read, self.batch)
         slot.rows = rows[share(len(rows), self._rank, self._ranks)]
         slot.position, slot.last = self._next_read, not len(rows)
         self._next_read += self.batch
-        there, parts = self._coming.before(self._next_read), range(len(slot.buffers.parts))
+        there = self._coming.before(self._next_read)
 
-        def fill(part: int) -> None:
+        def fill(piece: int) -> None:
             there.exception()  # waits; what could not be brought is told by who reads it
-            self._reader.fill(slot.buffers, part, slot.rows)
+            self._reader.fill(slot.buffers, piece, slot.rows)
 
-        slot.jobs = [self._pool.submit(fill, part) for part in parts]
+        slot.jobs = [self._pool.submit(fill, piece) for piece in range(slot.buffers.pieces)]
 
     def close(self) -> None:
         """End the threads, and close the files of a store that was given as a path."""
