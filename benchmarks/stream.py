@@ -46,6 +46,8 @@ from spmtrain.stream import ShardStream
 
 #: Batches at the start of a turn that may have been read ahead: threads and workers keep at most four.
 STALE = 5
+#: How long a side goes on reading ahead after its turn, at most; the next one waits for so long.
+SETTLE_S = 1.0
 LIMIT, DRAWN = "JPEG decode alone", "RowStream, targets drawn"
 
 
@@ -153,6 +155,7 @@ def measure(
             rows = batch * batches
             seconds = (time.perf_counter() - start) / rows, (time.process_time() - used) / rows
             times.setdefault(name, []).append(seconds)
+            time.sleep(SETTLE_S)
     for side in running.values():
         with suppress(AttributeError):
             side.close()  # type: ignore[attr-defined]
