@@ -86,8 +86,8 @@ class StoreBatches(IterableDataset[LoadedBatch]):
                 return
             rows = rows[share(len(rows), self._rank, self._ranks)]
             buffers = self._reader.buffers(len(rows))  # new ones: a queue may still be sending the last
-            for piece in range(buffers.pieces):  # none when there are no rows
-                self._reader.fill(buffers, piece, rows)
+            for part in range(len(buffers.parts)):  # one, or none when there are no rows
+                self._reader.fill(buffers, part, rows)
             assert buffers.images is not None
             assert buffers.targets is not None
             maps = {name: torch.from_numpy(m) for name, m in buffers.targets._asdict().items() if m is not None}

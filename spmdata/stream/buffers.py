@@ -43,17 +43,13 @@ class RowBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Buffers:
-    """Arrays for up to n rows, and in which pieces they are filled."""
+    """Arrays for up to n rows, and which of them each thread fills."""
 
     images: NDArray[np.uint8] | None
     targets: Targets | None
-    drawn: tuple[tuple[slice, Kept], ...]  #: rows whose targets are drawn in one piece, and on what
-    read: tuple[slice, ...]  #: rows of which all else is read in one piece
-
-    @property
-    def pieces(self) -> int:
-        """How many there are; those that are drawn come first."""
-        return len(self.drawn) + len(self.read)
+    parts: tuple[slice, ...]
+    #: Where and on what the first parts also draw targets: those of more rows than their own.
+    drawn: tuple[tuple[slice, Kept], ...] = ()
 
 
 class RowReader:
@@ -108,12 +104,12 @@ class RowReader:
             nobody = People.empty(len(store.skeleton), store.spec.dims)
             self._codec.kept(1).encode([nobody])
 
-    def buffers(self, n: int, threads: int = 1, allocate: Allocate = np.zeros) -> Buffers:
-        """Return buffers for up to n rows, which so many threads fill."""
-        layout, read = self.store.layout, _cut(n, threads)
+    def buffers(self, n: int, parts: int = 1, allocate: Allocate = np.zeros) -> Buffers:
+        """Return buffers for up to n rows, in so many parts."""
+        layout, slices = self.store.layout, _cut(n, parts)
         images = allocate((n, *layout.spec.input_hw, 3), np.uint8) if layout.images else None
         if self.targets == "none":
-            return Buffers(images, None, (), read)
+            return Buffers(images, None, slices)
         if self.targets == "drawn":
             like = self._codec.empty_targets(0)._asdict()
             shapes = {name: (maps.shape[1:], maps.dtype) for name, maps in like.items() if maps is not None}
@@ -122,17 +118,17 @@ class RowReader:
             shapes = {name: (arrays[name].row_shape, arrays[name].numpy) for name in Targets._fields if name in arrays}
         targets = Targets(**{name: allocate((n, *shape), dtype) for name, (shape, dtype) in shapes.items()})
         if self.targets == "stored":
-            return Buffers(images, targets, (), read)
-        pieces = _cut(n, min(threads, -(-n // DRAWN_ROWS)))
-        drawn = tuple((rows, Kept(self._codec, rows.stop - rows.start, out=targets.at(rows))) for rows in pieces)
-        return Buffers(images, targets, drawn, read if layout.images else ())
+            return Buffers(images, targets, slices)
+        whole = _cut(n, min(parts, -(-n // DRAWN_ROWS)))
+        drawn = tuple((rows, Kept(self._codec, rows.stop - rows.start, out=targets.at(rows))) for rows in whole)
+        return Buffers(images, targets, slices, drawn)
 
     def read_ahead(self, rows: Rows) -> None:
         """Bring what these rows need into memory, from a store at a URL; see `Store.read_ahead`."""
         self.store.read_ahead(self._arrays, rows)
 
-    def fill(self, buffers: Buffers, piece: int, rows: Rows) -> None:
-        """Fill one piece of the buffers with its share of a batch's rows, (n,) or fewer.
+    def fill(self, buffers: Buffers, part: int, rows: Rows) -> None:
+        """Fill one part of the buffers with its share of a batch's rows, (n,) or fewer.
 
         Raises
         ------
@@ -140,15 +136,17 @@ class RowReader:
             Damage; the message names store, array and row.
         """
         try:
-            if piece < len(buffers.drawn):
-                self._draw(*buffers.drawn[piece], rows)
-            else:
-                self._read(buffers, buffers.read[piece - len(buffers.drawn)], rows)
+            for where, kept in buffers.drawn[part : part + 1]:
+                if len(own := rows[where]):
+                    kept.encode(self.store.people_batch(own), self._cameras(own))
+            if len(own := rows[buffers.parts[part]]):
+                first = buffers.parts[part].start
+                self._read(buffers, slice(first, first + len(own)), own)
         except StoreError as error:
             raise StoreError(f"{self.store.path}: {error}") from error
 
     def batch(self, buffers: Buffers, rows: Rows, position: int) -> RowBatch:
-        """Return what the buffers hold after every piece was filled with its share of these rows."""
+        """Return what the buffers hold after every part was filled with its share of these rows."""
         images, targets = buffers.images, buffers.targets
         return RowBatch(
             None if images is None else _read_only(images[: len(rows)]),
@@ -157,16 +155,8 @@ class RowReader:
             position,
         )
 
-    def _draw(self, where: slice, kept: Kept, rows: Rows) -> None:
-        """Draw the targets of those of a batch's rows that are there."""
-        if len(rows := rows[where]):
-            kept.encode(self.store.people_batch(rows), self._cameras(rows))
-
     def _read(self, buffers: Buffers, where: slice, rows: Rows) -> None:
-        """Read images, and maps that are stored, of those of a batch's rows that are there."""
-        rows, where = rows[where], slice(where.start, min(where.stop, len(rows)))
-        if not len(rows):
-            return
+        """Read images, and maps that are stored."""
         if buffers.images is not None and self._sizes is not None:
             self._fill_images(buffers.images[where], rows, self._sizes[rows])
         if buffers.targets is not None and not buffers.drawn:

@@ -164,18 +164,18 @@ class RowStream:
         return self._reader.batch(slot.buffers, slot.rows, slot.position)
 
     def _read_ahead(self, slot: _Slot) -> None:
-        """Have the threads fill ``slot`` with the batch after the last one that was asked for, piece by piece."""
+        """Have the threads fill ``slot`` with the batch after the last one that was asked for, each a part of it."""
         rows = self._order.take(self._next_read, self.batch)
         slot.rows = rows[share(len(rows), self._rank, self._ranks)]
         slot.position, slot.last = self._next_read, not len(rows)
         self._next_read += self.batch
-        there = self._coming.before(self._next_read)
+        there, parts = self._coming.before(self._next_read), range(len(slot.buffers.parts))
 
-        def fill(piece: int) -> None:
+        def fill(part: int) -> None:
             there.exception()  # waits; what could not be brought is told by who reads it
-            self._reader.fill(slot.buffers, piece, slot.rows)
+            self._reader.fill(slot.buffers, part, slot.rows)
 
-        slot.jobs = [self._pool.submit(fill, piece) for piece in range(slot.buffers.pieces)]
+        slot.jobs = [self._pool.submit(fill, part) for part in parts]
 
     def close(self) -> None:
         """End the threads, and close the files of a store that was given as a path."""

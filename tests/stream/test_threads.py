@@ -72,7 +72,7 @@ def test_drawn_is_stored_is_hdf5_bit_for_bit(stores: Stores) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("images", [True, False])
-def test_large_batches_are_drawn_in_pieces(stores: Stores, threads: int, images: bool) -> None:
+def test_large_batches_are_drawn_in_parts(stores: Stores, threads: int, images: bool) -> None:
     rows, options = 2 * DRAWN_ROWS + 3, {"seed": 3, "threads": threads}
     stored = taken(stores(images=images), 4, batch=rows, **options)
     assert stored == taken(stores(images=images), 4, batch=rows, targets="drawn", **options)
