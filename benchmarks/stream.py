@@ -44,8 +44,8 @@ from spmdata.stream import RowOrder, RowStream
 from spmtrain.loader import StoreBatches
 from spmtrain.stream import ShardStream
 
-#: Batches at the start of a turn that may have been read ahead: threads and workers keep at most four.
-STALE = 5
+#: Batches at the start of a turn that may have been read ahead: threads and workers keep at most eight (Grain's).
+STALE = 9
 #: How long a side goes on reading ahead after its turn, at most; the next one waits for so long.
 SETTLE_S = 1.0
 LIMIT, DRAWN = "JPEG decode alone", "RowStream, targets drawn"
