@@ -3,8 +3,10 @@
 The rows are the 160 images of `$SPM_DATA`'s mini train set, several times over, in a store in a temporary folder. Every
 side runs on without end; in each round each has its turn, throws away what it had read ahead, and is timed over so
 many batches, by the clock and, for what happens in this process, by the processor's time, which others on the machine
-disturb less. The second table is one thread's processor time for the parts of a row; from their sum follows what two
-threads should reach, and beside it stands what they do. The third is targets alone, drawn of random rows.
+disturb less. Sides with worker processes are started first: a fork makes this process copy each page of its buffers
+that it writes to afterwards, and takes their huge pages apart. The second table is one thread's processor time for the
+parts of a row; from their sum follows what two threads should reach, and beside it stands what they do. The third is
+targets alone, drawn of random rows.
 
 Letters: B rows of a batch.
 """
@@ -28,9 +30,10 @@ from typing import Any
 
 import numpy as np
 from results import machine, table, write_section
-from stream_peers import MAPS, PACKAGES, PEERS, Turns, by_h5py, by_memmap, by_zarr, drawn, installed, workers
+from stream_parts import parts_of_a_row, targets_alone
+from stream_peers import MAPS, PACKAGES, PEERS, Turns, by_h5py, by_memmap, by_zarr, installed, workers
+from stream_ways import Ours, Theirs, Way
 
-from spmdata.codec import Codec
 from spmdata.images import load_input
 from spmdata.prepare.plan import plan_store
 from spmdata.prepare.run import prepare_store
@@ -38,13 +41,14 @@ from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
 from spmdata.store.reader import Store, open_store
 from spmdata.stream import RowOrder, RowStream
-from spmdata.stream.buffers import RowReader
 from spmtrain.loader import StoreBatches
 from spmtrain.stream import ShardStream
 
-#: Batches at the start of a turn that may have been read ahead: threads and workers keep at most four.
-STALE = 5
-LIMIT = "JPEG decode alone"
+#: Batches at the start of a turn that may have been read ahead: threads and workers keep at most eight (Grain's).
+STALE = 9
+#: How long a side goes on reading ahead after its turn, at most; the next one waits for so long.
+SETTLE_S = 1.0
+LIMIT, DRAWN = "JPEG decode alone", "RowStream, targets drawn"
 
 
 def prepare(folder: Path, copies: int, side_px: int) -> tuple[Store, int]:
@@ -104,14 +108,10 @@ def sides(store: Store, folder: Path, distinct: int, batch: int, n: int) -> dict
     def loader(make: Any) -> Iterator[Any]:
         return workers(Turns(make, order, batch), n, batch_size=None)
 
-    own: dict[str, Callable[[], Iterator[Any]]] = {
-        LIMIT: lambda: decode_alone(store, batch, n),
-        "RowStream, images alone": lambda: RowStream(store, batch, threads=n, targets="none"),
-        "RowStream, targets drawn": lambda: RowStream(store, batch, threads=n, targets="drawn"),
-        "RowStream, maps stored": lambda: RowStream(store, batch, threads=n, targets="stored"),
-        "RowStream, maps stored, HDF5": lambda: RowStream(folder / "a.h5", batch, threads=n, targets="stored"),
-        "ShardStream on the CPU, drawn": lambda: ShardStream(store, batch, 0, n, targets="drawn"),
-        "ShardStream on the CPU, stored": lambda: ShardStream(store, batch, 0, n, targets="stored"),
+    def peer(name: str, way: Way) -> Iterator[Any]:
+        return way.finished(PEERS[name](store, folder, batch, n, way), batch)
+
+    loaders: dict[str, Callable[[], Iterator[Any]]] = {
         "DataLoader + StoreBatches, drawn": lambda: workers(
             StoreBatches(store, batch, targets="drawn"), n, batch_size=None
         ),
@@ -119,11 +119,17 @@ def sides(store: Store, folder: Path, distinct: int, batch: int, n: int) -> dict
         "DataLoader + h5py": lambda: loader(partial(by_h5py, folder / "a.h5", store.spec)),
         "DataLoader + np.memmap": lambda: loader(partial(by_memmap, folder, store, distinct)),
     }
-    for name in installed():
-        own[f"{name}, our kernel"] = lambda name=name: drawn(  # type: ignore[misc]
-            PEERS[name](store, folder, batch, n), store.spec, batch
-        )
-    return own
+    for way in (Ours(store.spec), Theirs(store.spec)):
+        loaders |= {f"{name}, {way.name}": partial(peer, name, way) for name in installed()}
+    return loaders | {
+        LIMIT: lambda: decode_alone(store, batch, n),
+        "RowStream, images alone": lambda: RowStream(store, batch, threads=n, targets="none"),
+        DRAWN: lambda: RowStream(store, batch, threads=n, targets="drawn"),
+        "RowStream, maps stored": lambda: RowStream(store, batch, threads=n, targets="stored"),
+        "RowStream, maps stored, HDF5": lambda: RowStream(folder / "a.h5", batch, threads=n, targets="stored"),
+        "ShardStream on the CPU, drawn": lambda: ShardStream(store, batch, 0, n, targets="drawn"),
+        "ShardStream on the CPU, stored": lambda: ShardStream(store, batch, 0, n, targets="stored"),
+    }
 
 
 def measure(
@@ -149,66 +155,13 @@ def measure(
             rows = batch * batches
             seconds = (time.perf_counter() - start) / rows, (time.process_time() - used) / rows
             times.setdefault(name, []).append(seconds)
+            time.sleep(SETTLE_S)
     for side in running.values():
         with suppress(AttributeError):
             side.close()  # type: ignore[attr-defined]
     running.clear()
     gc.collect()
     return times
-
-
-def parts_of_a_row(store: Store, batch: int, rounds: int) -> dict[str, float]:
-    """Return one thread's microseconds a row for each part of the work, into buffers that no cache holds."""
-    order, spec, n = RowOrder(range(len(store)), store.layout.shard_rows), store.spec, batch // 2
-    data = [store.image_bytes(row) for row in range(len(store))]
-    sizes = store.read("row/size_hw", slice(None)).tolist()
-    readers = {kind: RowReader(store, kind) for kind in ("stored", "drawn")}
-    slots = {kind: [reader.buffers(n) for _ in range(6)] for kind, reader in readers.items()}
-    images = [np.zeros((n, *spec.input_hw, 3), np.uint8) for _ in range(6)]
-
-    def decode(i: int, rows: list[int]) -> None:
-        for row, image in zip(rows, images[i % 6], strict=True):
-            load_input(data[row], tuple(sizes[row]), spec.input_hw, out=image)
-
-    def read(i: int, rows: list[int]) -> None:
-        for name in MAPS:
-            store.read(name, rows, out=getattr(slots["stored"][i % 6].targets, name))
-
-    def people(i: int, rows: list[int]) -> None:
-        store.people_batch(rows)
-
-    actions: dict[str, Callable[[int, list[int]], object]] = {
-        "JPEG decode": decode,
-        "an image's bytes, checked": lambda i, rows: [store.image_bytes(row) for row in rows],
-        "maps: bytes, checks, zstd": read,
-        "people of a batch": people,
-        "targets drawn": lambda i, rows: slots["drawn"][i % 6].kept[0].encode(given),
-    }
-    times: dict[str, list[float]] = {name: [] for name in actions}
-    for i in range(rounds):
-        rows = order.take(i * n, n).tolist()
-        given = store.people_batch(rows)
-        for name, action in actions.items():
-            start = time.thread_time()
-            action(i, rows)
-            times[name].append((time.thread_time() - start) / n * 1e6)
-    return {name: median(some[6:]) for name, some in times.items()}
-
-
-def targets_alone(store: Store, batch: int, rounds: int) -> tuple[float, float]:
-    """Return targets a second of one thread, of random rows from the store, and of the same people in memory."""
-    rng, kept = np.random.default_rng(0), Codec(store.spec).kept(batch)
-    times: list[tuple[float, float]] = []
-    for _ in range(rounds):
-        rows = rng.integers(0, len(store), batch)
-        start = time.thread_time()
-        people = store.people_batch(rows)
-        read = time.thread_time()
-        kept.encode(people)
-        end = time.thread_time()
-        times.append((batch / (end - start), batch / (end - read)))
-    whole, alone = zip(*times[5:], strict=True)
-    return median(whole), median(alone)
 
 
 def report(
@@ -220,12 +173,13 @@ def report(
     def ratio(name: str, which: int) -> float:
         return median(a[which] / b[which] for a, b in zip(limit, times[name], strict=True))
 
-    lines = []
-    for name, some in times.items():
+    lines, streams = [], [name for name in times if "Stream," in name or "Stream on" in name]
+    for name in (LIMIT, *streams, *(name for name in times if name not in (LIMIT, *streams))):
+        some = times[name]
         rate, cpu = 1 / median(wall for wall, _ in some), 1e6 * median(cpu for _, cpu in some)
-        by_cpu = ("", "") if name.endswith("kernel") or "Loader" in name else (f"{cpu:.0f}", f"{ratio(name, 1):.2f}")
+        by_cpu = (f"{cpu:.0f}", f"{ratio(name, 1):.2f}") if name in (LIMIT, *streams) else ("", "")
         lines.append([name, f"{rate:,.0f}", f"{ratio(name, 0):.2f}", *by_cpu, f"{len(some)}"])
-    lines += [[f"{name}, our kernel", "not installed", "", "", "", ""] for name in PACKAGES if name not in installed()]
+    lines += [[name, "not installed", "", "", "", ""] for name in PACKAGES if name not in installed()]
     shares = {
         "images alone": ("JPEG decode", "an image's bytes, checked"),
         "targets drawn": ("JPEG decode", "an image's bytes, checked", "people of a batch", "targets drawn"),
@@ -236,11 +190,17 @@ def report(
         sum_us = sum(parts[part] for part in needed)
         reached = [f"{ratio(f'RowStream, {name}', which):.2f}" for which in (0, 1)]
         predicted.append([name, f"{sum_us:.0f}", f"{parts['JPEG decode'] / sum_us:.2f}", *reached])
+    against = []
+    for way in (Ours, Theirs):
+        best = max((name for name in times if name.endswith(way.name)), key=lambda name: ratio(name, 0))
+        faster = median(b[0] / a[0] for a, b in zip(times[DRAWN], times[best], strict=True))
+        against.append(f"{faster:.1f} times {best}")
     return "\n\n".join(
         (
             machine("numpy", "numba", "torch", "zarr", "simplejpeg"),
             f"{setting} Medians over n rounds; ratios of the same round.",
             table(["batches", "rows/s", f"of {LIMIT}", "processor us a row", "of the same", "n"], lines),
+            f"{DRAWN}, against the best of each kind of peer: {'; '.join(against)}.",
             "One thread's processor time:",
             table(["part", "us a row"], [[name, f"{us:.1f}"] for name, us in parts.items()]),
             table(["RowStream, of decode alone", "sum, us", "predicted", "by the clock", "by processor"], predicted),
@@ -264,8 +224,9 @@ def main() -> None:
         raise SystemExit("SPM_DATA is unset: it names the folder with coco/images")
     with tempfile.TemporaryDirectory() as name:
         store, distinct = prepare(Path(name), given.copies, given.side)
+        Theirs(store.spec).check(store, distinct)
         makers = sides(store, Path(name), distinct, given.batch, given.threads)
-        parts = parts_of_a_row(store, given.batch, 6 + 4 * given.rounds)
+        parts = parts_of_a_row(store, given.batch, 3 + 4 * given.rounds)
         alone = targets_alone(store, given.batch, 5 + 20 * given.rounds)
         times = measure(makers, given.batch, given.batches, given.rounds)
     setting = (

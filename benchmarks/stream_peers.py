@@ -1,15 +1,13 @@
-"""The same rows by others: DataLoader over zarr-python, h5py and np.memmap; MDS, LitData, WebDataset, Grain.
+"""The same rows by others: DataLoader over zarr-python, h5py, np.memmap and files; MDS, LitData, WebDataset, Grain.
 
-Each is a function that yields batches without end, images decoded by our `load_input`. Formats with samples of their
-own get the JPEG and the people of each row; their workers decode, and this process draws with our kernel into kept
-buffers, which is the fastest that they allow: maps are too large to be sent from process to process.
+Each is a function that yields batches without end. Formats with samples of their own, and plain files, get the JPEG and
+the people of each row; what is made of them is `stream_ways`.
 
 Letters: B rows of a batch.
 """
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -21,13 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from stream_ways import Ours, Way, collated, load_images, records, row_of
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from spmdata.codec import Codec
-from spmdata.codec.kept import Kept
-from spmdata.images import load_input
-from spmdata.padded import pad_people
-from spmdata.people import People
 from spmdata.spec import TargetSpec
 from spmdata.store.reader import Store
 from spmdata.stream import RowOrder
@@ -36,15 +30,6 @@ MAPS = ("root_heatmap", "offsets", "count", "ignore")
 PACKAGES = {"MDS": "streaming", "LitData": "litdata", "WebDataset": "webdataset", "Grain": "grain"}
 #: Reads so many rows into arrays with a leading (B,): images, then maps.
 Read = Callable[[Sequence[int]], list[Any]]
-Record = dict[str, Any]
-
-
-def load_images(data: Sequence[bytes], sizes: Sequence[Sequence[int]], spec: TargetSpec) -> Any:
-    """Return a batch of decoded images, (B, H_px, W_px, 3) uint8."""
-    images = np.empty((len(data), *spec.input_hw, 3), np.uint8)
-    for one, (height, width), image in zip(data, sizes, images, strict=True):
-        load_input(one, (height, width), spec.input_hw, out=image)
-    return images
 
 
 def by_zarr(path: Path, spec: TargetSpec) -> Read:
@@ -121,58 +106,47 @@ def workers(dataset: Any, n: int, **options: Any) -> Iterator[Any]:
         yield from loader
 
 
-def records(store: Store) -> Iterator[Record]:
-    """Yield every row as other formats keep it: the JPEG, its size, and its people without padding."""
-    for row in range(len(store)):
-        size_hw = store.read("row/size_hw", [row])[0].tolist()
-        yield {"jpeg": store.image_bytes(row), "people": pickle.dumps((size_hw, vars(store.people(row))))}
+def files(store: Store, folder: Path, batch: int, n: int, way: Way) -> Iterator[Any]:
+    """Yield from a DataLoader over files in a folder, with their people in memory: what most training code does."""
+    (folder / "files").mkdir(exist_ok=True)
+    rows = [row_of(store, i) for i in range(len(store))]
+    paths = [folder / f"files/{i}.jpg" for i in range(len(rows))]
+    for row, path in zip(rows, paths, strict=True):
+        path.write_bytes(row.jpeg)
+
+    class Files(Dataset[Any]):
+        def __len__(self) -> int:
+            return len(rows)
+
+        def __getitem__(self, i: int) -> Any:
+            return way.sample(rows[i]._replace(jpeg=paths[i].read_bytes()))
+
+    return workers(Files(), n, batch_size=batch, shuffle=True, drop_last=True, collate_fn=way.batch)
 
 
-def unpacked(record: Record, spec: TargetSpec) -> tuple[Any, People]:
-    """Return a record's image, (H_px, W_px, 3) uint8, and its people."""
-    size_hw, columns = pickle.loads(record["people"])
-    return load_images([record["jpeg"]], [size_hw], spec)[0], People(**columns)
-
-
-def collated(rows: Sequence[tuple[Any, People]]) -> tuple[Any, list[People]]:
-    """Return images in one tensor, which travels by shared memory, and the people."""
-    return torch.from_numpy(np.stack([image for image, _ in rows])), [people for _, people in rows]
-
-
-def collated_records(rows: Sequence[Record], spec: TargetSpec) -> tuple[Any, list[People]]:
-    return collated([unpacked(record, spec) for record in rows])
-
-
-def drawn(batches: Iterator[tuple[Any, list[People]]], spec: TargetSpec, batch: int) -> Iterator[Any]:
-    """Yield images and the targets of their people, drawn in this process into kept buffers."""
-    kept: Kept = Codec(spec).kept(batch)
-    for images, people in batches:
-        padded = pad_people(people, max(1, *map(len, people)), len(spec.skeleton))
-        yield images, kept.encode(padded)
-
-
-def mds(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
+def mds(store: Store, folder: Path, batch: int, n: int, way: Way) -> Iterator[Any]:
     streaming: Any = import_module("streaming")
-    with streaming.MDSWriter(out=str(folder / "mds"), columns={"jpeg": "bytes", "people": "bytes"}) as writer:
+    path = str(folder / f"mds {way.name}")
+    with streaming.MDSWriter(out=path, columns={"jpeg": "bytes", "people": "bytes"}) as writer:
         for record in records(store):
             writer.write(record)
-    dataset = streaming.StreamingDataset(local=str(folder / "mds"), shuffle=True, batch_size=batch)
-    return workers(dataset, n, batch_size=batch, drop_last=True, collate_fn=partial(collated_records, spec=store.spec))
+    dataset = streaming.StreamingDataset(local=path, shuffle=True, batch_size=batch)
+    return workers(dataset, n, batch_size=batch, drop_last=True, collate_fn=partial(collated, way))
 
 
-def lit_data(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
+def lit_data(store: Store, folder: Path, batch: int, n: int, way: Way) -> Iterator[Any]:
     litdata: Any = import_module("litdata")
-    cache = import_module("litdata.streaming").Cache(str(folder / "lit"), chunk_bytes=1 << 24)
+    path = str(folder / f"lit {way.name}")
+    cache = import_module("litdata.streaming").Cache(path, chunk_bytes=1 << 24)
     for i, record in enumerate(records(store)):
         cache[i] = record
     cache.done()
     cache.merge()
-    dataset = litdata.StreamingDataset(str(folder / "lit"), shuffle=True, drop_last=True)
     loader = litdata.StreamingDataLoader(
-        dataset,
+        litdata.StreamingDataset(path, shuffle=True, drop_last=True),
         batch_size=batch,
         num_workers=n,
-        collate_fn=partial(collated_records, spec=store.spec),
+        collate_fn=partial(collated, way),
         multiprocessing_context="fork",
         persistent_workers=True,
     )
@@ -180,41 +154,47 @@ def lit_data(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
         yield from loader
 
 
-def web_dataset(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
+def web_dataset(store: Store, folder: Path, batch: int, n: int, way: Way) -> Iterator[Any]:
     webdataset: Any = import_module("webdataset")
-    (folder / "web").mkdir()
-    pattern = str(folder / "web/%05d.tar")
-    with webdataset.ShardWriter(pattern, maxcount=store.layout.shard_rows, verbose=0) as sink:
+    path = folder / f"web {way.name}"
+    path.mkdir()
+    with webdataset.ShardWriter(str(path / "%05d.tar"), maxcount=store.layout.shard_rows, verbose=0) as sink:
         for i, record in enumerate(records(store)):
             sink.write({"__key__": f"{i:09d}", "jpeg": record["jpeg"], "people": record["people"]})
-    shards = sorted(str(path) for path in (folder / "web").iterdir())
+    shards = sorted(map(str, path.iterdir()))
     dataset = webdataset.WebDataset(shards, resampled=True, shardshuffle=False).shuffle(512)
-    return workers(dataset, n, batch_size=batch, collate_fn=partial(collated_records, spec=store.spec))
+    return workers(dataset, n, batch_size=batch, collate_fn=partial(collated, way))
 
 
-def grain(store: Store, folder: Path, batch: int, n: int) -> Iterator[Any]:
+class Source:
+    """Rows of our store for Grain, which has no format of its own."""
+
+    def __init__(self, store: Store, way: Way) -> None:
+        self._store, self._way = store, way
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._store)
+
+    def __getitem__(self, row: int) -> Any:
+        """Return a sample."""
+        return self._way.sample(row_of(self._store, row))
+
+
+def grain(store: Store, folder: Path, batch: int, n: int, way: Way) -> Iterator[Any]:
+    """Yield from threads where these release the GIL, else from worker processes: what is faster of the two."""
     package: Any = import_module("grain")
-
-    class Source:
-        """Rows of our store: Grain has no format of its own."""
-
-        def __len__(self) -> int:
-            return len(store)
-
-        def __getitem__(self, row: int) -> tuple[Any, People]:
-            height, width = store.read("row/size_hw", [row])[0].tolist()
-            image = load_images([store.image_bytes(row)], [(height, width)], store.spec)[0]
-            return image, store.people(row)
-
-    def stacked(rows: Sequence[tuple[Any, People]]) -> tuple[Any, list[People]]:
-        return np.stack([image for image, _ in rows]), [people for _, people in rows]
-
-    dataset: Any = package.MapDataset.source(Source()).shuffle(seed=0).repeat().batch(batch, batch_fn=stacked)
-    options = package.ReadOptions(num_threads=n, prefetch_buffer_size=3)
-    return iter(dataset.to_iter_dataset(options))
+    dataset = package.MapDataset.source(Source(store, way)).shuffle(seed=0).repeat()
+    if isinstance(way, Ours):
+        options = package.ReadOptions(num_threads=n, prefetch_buffer_size=3)
+        return iter(dataset.batch(batch, batch_fn=way.batch).to_iter_dataset(options))
+    options = package.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+    processes = package.MultiprocessingOptions(num_workers=n, per_worker_buffer_size=1)
+    return iter(dataset.batch(batch).to_iter_dataset(options).mp_prefetch(processes))
 
 
-PEERS: dict[str, Callable[[Store, Path, int, int], Iterator[Any]]] = {
+PEERS: dict[str, Callable[[Store, Path, int, int, Way], Iterator[Any]]] = {
+    "DataLoader + files": files,
     "MDS": mds,
     "LitData": lit_data,
     "WebDataset": web_dataset,
@@ -224,4 +204,4 @@ PEERS: dict[str, Callable[[Store, Path, int, int], Iterator[Any]]] = {
 
 def installed() -> list[str]:
     """Return the peers that are."""
-    return [name for name, package in PACKAGES.items() if find_spec(package)]
+    return [name for name in PEERS if name not in PACKAGES or find_spec(PACKAGES[name])]

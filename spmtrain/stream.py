@@ -22,6 +22,7 @@ from torch import Tensor
 from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.store.reader import Store
 from spmdata.stream import RowStream
+from spmdata.stream.pages import zeros
 from spmtrain.maps import TargetMaps
 
 #: Where maps come from: the store's own, or drawn from its people.
@@ -186,7 +187,7 @@ class ShardStream:
 
     def _allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return zeros for the stream of rows, in memory that a GPU copies from at its full speed."""
-        tensor = torch.from_numpy(np.zeros(shape, dtype))
+        tensor = torch.from_numpy(zeros(shape, dtype))
         if self._side is not None:
             tensor = tensor.pin_memory()
         self._host[tensor.data_ptr()] = tensor

@@ -24,6 +24,8 @@ from spmdata.store.reader import Store
 from spmdata.store.schema import RowStatus
 
 Rows = NDArray[np.int64]
+#: Most rows whose targets a thread draws at once: a call takes as long as one row of targets, cold caches included.
+DRAWN_ROWS = 32
 #: Where target maps come from: the store's own, drawn from its people, or nowhere.
 TargetsFrom = Literal["stored", "drawn", "none"]
 #: Returns zeros of a shape and dtype, C-contiguous.
@@ -46,7 +48,8 @@ class Buffers:
     images: NDArray[np.uint8] | None
     targets: Targets | None
     parts: tuple[slice, ...]
-    kept: tuple[Kept, ...]  #: one a part, when targets are drawn
+    #: Where and on what the first parts also draw targets: those of more rows than their own.
+    drawn: tuple[tuple[slice, Kept], ...] = ()
 
 
 class RowReader:
@@ -103,11 +106,10 @@ class RowReader:
 
     def buffers(self, n: int, parts: int = 1, allocate: Allocate = np.zeros) -> Buffers:
         """Return buffers for up to n rows, in so many parts."""
-        layout, cuts = self.store.layout, [n * i // parts for i in range(parts + 1)]
-        slices = tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
+        layout, slices = self.store.layout, _cut(n, parts)
         images = allocate((n, *layout.spec.input_hw, 3), np.uint8) if layout.images else None
         if self.targets == "none":
-            return Buffers(images, None, slices, ())
+            return Buffers(images, None, slices)
         if self.targets == "drawn":
             like = self._codec.empty_targets(0)._asdict()
             shapes = {name: (maps.shape[1:], maps.dtype) for name, maps in like.items() if maps is not None}
@@ -115,9 +117,11 @@ class RowReader:
             arrays = {array.name: array for array in layout.arrays()}
             shapes = {name: (arrays[name].row_shape, arrays[name].numpy) for name in Targets._fields if name in arrays}
         targets = Targets(**{name: allocate((n, *shape), dtype) for name, (shape, dtype) in shapes.items()})
-        drawn = slices if self.targets == "drawn" else ()
-        kept = tuple(Kept(self._codec, part.stop - part.start, out=targets.at(part)) for part in drawn)
-        return Buffers(images, targets, slices, kept)
+        if self.targets == "stored":
+            return Buffers(images, targets, slices)
+        whole = _cut(n, min(parts, -(-n // DRAWN_ROWS)))
+        drawn = tuple((rows, Kept(self._codec, rows.stop - rows.start, out=targets.at(rows))) for rows in whole)
+        return Buffers(images, targets, slices, drawn)
 
     def read_ahead(self, rows: Rows) -> None:
         """Bring what these rows need into memory, from a store at a URL; see `Store.read_ahead`."""
@@ -131,20 +135,13 @@ class RowReader:
         StoreError
             Damage; the message names store, array and row.
         """
-        first = buffers.parts[part].start
-        rows = rows[buffers.parts[part]]
-        where = slice(first, first + len(rows))
-        if not len(rows):
-            return
         try:
-            if buffers.images is not None and self._sizes is not None:
-                self._fill_images(buffers.images[where], rows, self._sizes[rows])
-            if buffers.kept:
-                buffers.kept[part].encode(self.store.people_batch(rows), self._cameras(rows))
-            elif buffers.targets is not None:
-                for name, maps in buffers.targets.at(where)._asdict().items():
-                    if maps is not None:
-                        self.store.read(name, rows, out=maps)
+            for where, kept in buffers.drawn[part : part + 1]:
+                if len(own := rows[where]):
+                    kept.encode(self.store.people_batch(own), self._cameras(own))
+            if len(own := rows[buffers.parts[part]]):
+                first = buffers.parts[part].start
+                self._read(buffers, slice(first, first + len(own)), own)
         except StoreError as error:
             raise StoreError(f"{self.store.path}: {error}") from error
 
@@ -157,6 +154,15 @@ class RowReader:
             rows,
             position,
         )
+
+    def _read(self, buffers: Buffers, where: slice, rows: Rows) -> None:
+        """Read images, and maps that are stored."""
+        if buffers.images is not None and self._sizes is not None:
+            self._fill_images(buffers.images[where], rows, self._sizes[rows])
+        if buffers.targets is not None and not buffers.drawn:
+            for name, maps in buffers.targets.at(where)._asdict().items():
+                if maps is not None:
+                    self.store.read(name, rows, out=maps)
 
     def _fill_images(self, images: NDArray[np.uint8], rows: Rows, sizes: NDArray[np.uint32]) -> None:
         for row, (height, width), image in zip(rows.tolist(), sizes.tolist(), images, strict=True):
@@ -171,6 +177,12 @@ class RowReader:
         if self.store.spec.dims == 2:
             return None
         return [Camera.of_intrinsics(own) for own in self.store.read("row/camera", rows)]
+
+
+def _cut(n: int, parts: int) -> tuple[slice, ...]:
+    """Return n rows in so many parts, those that are empty left out."""
+    cuts = [n * i // parts for i in range(parts + 1)]
+    return tuple(slice(low, high) for low, high in pairwise(cuts) if low < high)
 
 
 def _read_only(part: NDArray[Any]) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
 from spmdata.stream.buffers import Allocate, Buffers, RowBatch, RowReader, Rows, TargetsFrom
 from spmdata.stream.order import RowOrder, RowPass, check_rank, share
+from spmdata.stream.pages import zeros
 
 #: Batches that are read or being read while one is in use.
 AHEAD = 2
@@ -90,7 +91,7 @@ class RowStream:
         Maps as the store has them; drawn from its people, the same values; or none. Stored where there are maps, else
         drawn.
     allocate : callable, optional
-        ``allocate(shape, dtype)`` returns zeros for the buffers, such as pinned memory.
+        ``allocate(shape, dtype)`` returns zeros for the buffers, such as pinned memory. Left out: in huge pages.
 
     Attributes
     ----------
@@ -120,7 +121,7 @@ class RowStream:
         weights: ArrayLike | None = None,
         once: bool = False,
         targets: TargetsFrom | None = None,
-        allocate: Allocate = np.zeros,
+        allocate: Allocate = zeros,
     ) -> None:
         check_rank(batch, position, rank, ranks)
         if threads < 1:

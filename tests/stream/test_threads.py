@@ -21,6 +21,7 @@ from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.images import load_input
 from spmdata.store.reader import Store, open_store
 from spmdata.stream import RowStream
+from spmdata.stream.buffers import DRAWN_ROWS
 from stream.conftest import ROWS, SKIPPED, Stores
 
 GOOD = [row for row in range(ROWS) if row != SKIPPED]
@@ -67,6 +68,14 @@ def test_drawn_is_stored_is_hdf5_bit_for_bit(stores: Stores) -> None:
     assert stored == taken(stores(), 12, batch=5, seed=3, targets="drawn")
     assert stored == taken(stores(maps=False), 12, batch=5, seed=3)
     assert stored == taken(stores(".h5"), 12, batch=5, seed=3)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("images", [True, False])
+def test_large_batches_are_drawn_in_parts(stores: Stores, threads: int, images: bool) -> None:
+    rows, options = 2 * DRAWN_ROWS + 3, {"seed": 3, "threads": threads}
+    stored = taken(stores(images=images), 4, batch=rows, **options)
+    assert stored == taken(stores(images=images), 4, batch=rows, targets="drawn", **options)
 
 
 def test_half_precision_maps_are_the_drawn_ones_rounded(stores: Stores) -> None:
