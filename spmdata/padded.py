@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,7 +100,7 @@ class Decoded(NamedTuple):
         if self.joints.shape[3] == 3:
             found = replace(found, has_depth=self.has_depth[there])
         ends = np.cumsum(self.number).tolist()
-        return [found.select(slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
+        return [found.select(slice(start, end)) for start, end in pairwise([0, *ends])]
 
 
 #: Column of `People` for each field of `PeopleBatch` whose name differs.
@@ -165,10 +166,10 @@ def move_people(people: PeopleBatch, affines: Sequence[Affine], skeleton: Skelet
     skeleton : Skeleton
         Of the people.
     """
-    there = (
-        np.arange(people.area.shape[1]) < people.number[:, None]
-    )  # fewer than half of the places, where one is a crowd
+    # Padding is left out: it is most of the places where one row is a crowd.
+    there = np.arange(people.area.shape[1]) < people.number[:, None]
     matrices = np.stack([affine.matrix for affine in affines])
+    # `Affine.area_scale` and `mirrors` of all rows at once.
     determinant = matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
     scale = np.abs(determinant)[:, None]
     (a, b, c), (d, e, f) = np.moveaxis(matrices[np.nonzero(there)[0]], 0, 2)[..., None]  # (people, 1) each
