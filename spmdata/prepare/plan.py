@@ -56,8 +56,8 @@ class FormCosts:
 
 
 COSTS = {
-    ".zarr": FormCosts(16, 5_000, shard_seconds=0.02, file_core_seconds=0.01, copies=2, run_bytes=32_000_000),
-    ".h5": FormCosts(30, 15_000, shard_seconds=0.02, file_core_seconds=0.002, copies=4.5, run_bytes=50_000_000),
+    ".zarr": FormCosts(16, 5_000, shard_seconds=0.02, file_core_seconds=0.01, copies=2, run_bytes=24_000_000),
+    ".h5": FormCosts(30, 15_000, shard_seconds=0.02, file_core_seconds=0.002, copies=4.5, run_bytes=30_000_000),
 }
 #: How much longer a shard takes beside others: workers share Python's lock and the memory's bandwidth.
 SHARING = 1.2
