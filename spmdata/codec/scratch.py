@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spmdata.kernels.desk import new_desk
+from spmdata.kernels.desk import full, new_desk
 from spmdata.kernels.tables import new_links
 
 
@@ -34,7 +34,7 @@ class Scratch:
                 tuple(new_links(people, self._joints)),
                 tuple(new_desk(people, height, width, self._axes, self._reach_cell)),
                 np.empty((3, max(height, width))),
-                np.zeros((1, height, width), np.uint8),
+                full((1, height, width), 0, np.uint8),
             )
             self._own.arrays, self._own.people = held, people
         return held

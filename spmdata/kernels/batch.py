@@ -15,6 +15,7 @@ from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit, jit_bare
 from spmdata.kernels.links import place_roots, resolve
 from spmdata.kernels.offsets import draw_joints
+from spmdata.kernels.past import settle
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
@@ -39,8 +40,9 @@ def encode_rows(
     places: tuple[Any, ...],
     bells: NDArray[np.float64],
     spare: NDArray[np.uint8],
+    past: bool,
 ) -> None:
-    """Overwrite the maps of N rows.
+    """Overwrite the maps of N rows, those of joints ``past`` the caches if said so: then they begin on lines.
 
     rows, branches, numbers, arrays, points and places are what Rows, Tree, Rules, Maps, Links and Desk hold, as plain
     tuples: numba takes 0.7 us longer to recognise one with names. Scratch for the people and maps of a row are points,
@@ -70,7 +72,11 @@ def encode_rows(
             if axis == 2:  # the root's depth is drawn like one more joint that has a third axis alone
                 units, k = (1.0, 1.0, people.f_px[n]), people.joints.shape[2]
                 planes, count, count_z = maps.root_depth[n], spare, spare
-            draw_joints(planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n])
+            draw_joints(
+                planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n], past
+            )
+    if past:
+        settle()
 
 
 @jit_bare

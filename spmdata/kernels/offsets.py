@@ -17,6 +17,7 @@ from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.discs import spread
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
+from spmdata.kernels.past import address_of, write_past
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
 from spmdata.kernels.tables import Links
@@ -37,11 +38,12 @@ def draw_joints(
     rules: Rules,
     desk: Desk,
     boxes: NDArray[np.int32],
+    past: bool,
 ) -> None:
     """Overwrite offsets (K, D, H, W), counts and counts_z (K, H, W) with a row's people.
 
     boxes (P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, on maps that are
-    empty already; with boxes of nobody the maps are emptied first.
+    empty already; with boxes of nobody the maps are emptied first, or written ``past`` the caches.
 
     The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
     the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor
@@ -51,12 +53,16 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key = desk
+    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key, page, page_counts, busy = desk
     _, _, anchors, tips, modes, _ = links
     near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
-        if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
+        if past:
+            planes, count = page[: len(planes)], page_counts[0]
+            if len(page_counts) > 1:
+                count_z = page_counts[1]
+        elif not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
             if has_depth is not None:
@@ -64,7 +70,7 @@ def draw_joints(
         if area is None:
             others = gather(points, anchors, modes, k, people)
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
-        lowest, highest, slopes = height, -1, np.int64(NUMBER)
+        lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, -1
         for p in range(people):
             if remember:
                 boxes[p, k, 1] = -1
@@ -73,6 +79,10 @@ def draw_joints(
             x, y = anchors[p, k, 0], anchors[p, k, 1]
             by_row = 1.0 if area is not None or count_near(points, others, x, y, wide) == 1 else 0.0
             place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules)
+            if past:
+                top, bottom = min(top, edges[p, 0]), max(bottom, edges[p, 1])
+                for v in range(np.uint64(edges[p, 0]), np.uint64(edges[p, 1] + 1)):
+                    busy[v] = True
             if remember:
                 for side in range(4):
                     boxes[p, k, side] = edges[p, side]
@@ -94,6 +104,13 @@ def draw_joints(
                 planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
                 units, firsts, lasts, edges, starting, following, hull, sums, key,
             )  # fmt: skip
+        if past:
+            write_past(address_of(offsets[i]), address_of(planes), len(planes), 4 * width, busy, top, bottom)
+            write_past(address_of(counts[i]), address_of(count), 1, width, busy, top, bottom)
+            if count_z.size > 0:
+                write_past(address_of(counts_z[i]), address_of(count_z), 1, width, busy, top, bottom)
+            for v in range(top, bottom + 1):
+                busy[v] = False
 
 
 @jit_part
