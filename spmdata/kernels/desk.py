@@ -21,8 +21,8 @@ class Desk(NamedTuple):
     where placed[p, 2] says so. points (2, P or more): the anchors of all who have the joint. starting (H + 1,): a
     person whose neighbourhood starts on a row, or -1; following (P,): the next. hull (H + 1, 2): between which columns
     a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key (R, W), the
-    smallest key on a cell. sums (C, W): on this row. page (D, H, W) and page_counts (1, or 2 in 3D, H, W): the maps of
-    one joint, for what goes past the caches; busy (H,): on which rows somebody is. Between joints all is as it was: one
+    smallest key on a cell. sums (C, W): on this row. page (D, H, W), page_count (H, W) and page_count_z (H, W), in 2D (0, 0):
+    the maps of one joint, for what goes past the caches; busy (H,): on which rows somebody is. Between joints all is as it was: one
     desk serves call after call, by the same rules and on maps of the same size.
     """
 
@@ -38,7 +38,8 @@ class Desk(NamedTuple):
     sums: NDArray[np.float64]
     key: NDArray[np.float64]
     page: NDArray[np.float32]
-    page_counts: NDArray[np.uint8]
+    page_count: NDArray[np.uint8]
+    page_count_z: NDArray[np.uint8]
     busy: NDArray[np.bool_]
 
 
@@ -70,6 +71,7 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
         sums=full((channels, width), 0.0),
         key=full((window, width), np.inf),
         page=full((axes, height, width), 0, np.float32),
-        page_counts=full((axes - 1, height, width), 0, np.uint8),
+        page_count=full((height, width), 0, np.uint8),
+        page_count_z=full((height, width) if axes == 3 else (0, 0), 0, np.uint8),
         busy=np.zeros(height, np.bool_),
     )

@@ -53,15 +53,13 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key, page, page_counts, busy = desk
+    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key, page, page_count, page_count_z, busy = desk
     _, _, anchors, tips, modes, _ = links
     near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
         if past:
-            planes, count = page[: len(planes)], page_counts[0]
-            if len(page_counts) > 1:
-                count_z = page_counts[1]
+            planes, count, count_z = page, page_count, page_count_z
         elif not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
@@ -70,7 +68,7 @@ def draw_joints(
         if area is None:
             others = gather(points, anchors, modes, k, people)
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
-        lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, -1
+        lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, np.int64(-1)
         for p in range(people):
             if remember:
                 boxes[p, k, 1] = -1
@@ -105,10 +103,10 @@ def draw_joints(
                 units, firsts, lasts, edges, starting, following, hull, sums, key,
             )  # fmt: skip
         if past:
-            write_past(address_of(offsets[i]), address_of(planes), len(planes), 4 * width, busy, top, bottom)
-            write_past(address_of(counts[i]), address_of(count), 1, width, busy, top, bottom)
-            if count_z.size > 0:
-                write_past(address_of(counts_z[i]), address_of(count_z), 1, width, busy, top, bottom)
+            first = address_of(page) + (len(page) - offsets.shape[1]) * 4 * height * width  # the root's depth is z alone
+            write_past(address_of(offsets[i]), first, offsets.shape[1], 4 * width, busy, top, bottom)
+            write_past(address_of(counts[i]), address_of(count), np.int64(1), width, busy, top, bottom)
+            write_past(address_of(counts_z[i]), address_of(count_z), np.int64(1), count_z.shape[1], busy, top, bottom)
             for v in range(top, bottom + 1):
                 busy[v] = False
 

@@ -135,7 +135,7 @@ def write_past(to: int, page: int, planes: int, row: int, busy: NDArray[np.bool_
     The page holds cells on ``busy`` (H,) rows alone, all between top and bottom.
     """
     height = len(busy)
-    size, done, v = row * height, 0, top
+    size, done, v = row * height, np.int64(0), top
     while done < size:
         while v <= bottom and not busy[v]:
             v += 1
