@@ -22,6 +22,9 @@ from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
 from spmdata.kernels.tables import Links
 
+#: With so many others near on average, one person in twenty is alone, and to look for them takes more than it saves.
+CROWD = 3
+
 
 @jit_lean
 def draw_joints(
@@ -67,6 +70,7 @@ def draw_joints(
                 count_z[:] = 0
         if area is None:
             others = gather(points, anchors, modes, k, people)
+        full = others * 4 * wide * wide > CROWD * height * width
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
         lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, np.int64(-1)
         for p in range(people):
@@ -75,7 +79,8 @@ def draw_joints(
             if modes[p, k] == NOTHING:
                 continue
             x, y = anchors[p, k, 0], anchors[p, k, 1]
-            by_row = 1.0 if area is not None or count_near(points, others, x, y, wide) == 1 else 0.0
+            alone = area is not None or (not full and count_near(points, others, x, y, wide) == 1)
+            by_row = 1.0 if alone else 0.0
             place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules)
             if past:
                 top, bottom = min(top, edges[p, 0]), max(bottom, edges[p, 1])
