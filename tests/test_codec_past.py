@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -47,33 +46,39 @@ def test_past_the_caches_equals_drawn_in_them(data: st.DataObject, dtype: str) -
         wanted = codec.encode_batch(images, cameras=[CAMERA] * 2)
         spoil(out)
         with mock.patch.object(past, "LEAST", 0):
-            assert past.goes_past(maps(out)[1:3])
+            assert past.goes_past(codec._maps(out))
             codec.encode_batch(images, out, cameras=[CAMERA] * 2)
         assert_same(out, wanted)
 
 
 def test_large_maps_go_past_the_caches_from_several_threads() -> None:
     spec, rng = TargetSpec(input_hw=(512, 512), hierarchical=True), np.random.default_rng(0)
-    images = [People.of(rng.uniform(0, 512, (3, 17, 2)), np.full((3, 17), 2)) for _ in range(32)]
+    people = [People.of(rng.uniform(0, 512, (3, 17, 2)), np.full((3, 17), 2)) for _ in range(32)]
     codec = Codec(spec)
     out = codec.empty_targets(32)
     spoil(out)
     halves = [slice(0, 16), slice(16, 32)]
-    assert all(past.goes_past([maps(out)[i][half] for i in (1, 2)]) for half in halves)
+    assert all(past.goes_past(codec._maps(out.at(half))) for half in halves)
+
+    def draw(half: slice) -> Targets:
+        return codec.encode_batch(people[half], out.at(half))
+
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda half: codec.encode_batch(images[half], out.at(half)), halves))
-    for i, people in enumerate(images):
-        assert_same(out.at(i), codec.encode(people))
+        list(pool.map(draw, halves))
+    for i, one in enumerate(people):
+        assert_same(out.at(i), codec.encode(one))
 
 
-@pytest.mark.parametrize("shape", [(3, 17, 2, 128, 128), (1, 17, 2, 8, 8)])
-def test_what_goes_past(shape: tuple[int, ...]) -> None:
-    room = past.on_line(shape, np.float32)
-    assert not past.goes_past([room])
-    with mock.patch.object(past, "LEAST", room.nbytes):
-        assert past.goes_past([room])
-        assert not past.goes_past([room[:-1]])
-        assert not past.goes_past([room[..., ::-1]])
-        assert not past.goes_past([np.empty((*shape[:-2], 7, 9), np.uint8), room])
-        aside = past.on_line((room.size + 1,), np.float32)[1:].reshape(shape)
-        assert not past.goes_past([aside])
+def test_what_goes_past() -> None:
+    whole, torn = (Codec(TargetSpec(input_hw=hw)) for hw in ((512, 512), (500, 508)))
+
+    def goes(codec: Codec, targets: Targets) -> bool:
+        return past.goes_past(codec._maps(targets))
+
+    assert not goes(whole, whole.empty_targets(8))
+    large = whole.empty_targets(12)
+    assert goes(whole, large)
+    assert not goes(torn, torn.empty_targets(12)), "a plane of 125 x 127 cells is no number of lines"
+    aside = past.on_line((large.offsets.size + 1,), np.float32)[1:].reshape(large.offsets.shape)
+    assert not goes(whole, large._replace(offsets=aside))
+    assert not goes(whole, large._replace(offsets=large.offsets[..., ::-1]))

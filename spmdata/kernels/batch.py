@@ -36,17 +36,18 @@ def encode_rows(
     arrays: tuple[Any, ...],
     boxes: NDArray[np.int32],
     held: NDArray[np.int64],
+    past: bool,
     points: tuple[Any, ...],
     places: tuple[Any, ...],
     bells: NDArray[np.float64],
     spare: NDArray[np.uint8],
-    past: bool,
+    page: tuple[Any, ...],
 ) -> None:
     """Overwrite the maps of N rows, those of joints ``past`` the caches if said so: then they begin on lines.
 
-    rows, branches, numbers, arrays, points and places are what Rows, Tree, Rules, Maps, Links and Desk hold, as plain
-    tuples: numba takes 0.7 us longer to recognise one with names. Scratch for the people and maps of a row are points,
-    places, bells (3, H or W, the larger) and spare (1, H, W).
+    rows, branches, numbers, arrays, points, places and page are what Rows, Tree, Rules, Maps, Links, Desk and Page
+    hold, as plain tuples: numba takes 0.7 us longer to recognise one with names. Scratch for the people and maps of a
+    row are points, places, bells (3, H or W, the larger), spare (1, H, W) and page.
 
     boxes (N, P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, of root_depth
     and of the heatmap; held (N, 2) how many people that are, and whether ignore is in use. The maps are then those that
@@ -73,8 +74,9 @@ def encode_rows(
                 units, k = (1.0, 1.0, people.f_px[n]), people.joints.shape[2]
                 planes, count, count_z = maps.root_depth[n], spare, spare
             draw_joints(
-                planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n], past
-            )
+                planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, page, past,
+                boxes[n],
+            )  # fmt: skip
     if past:
         settle()
 

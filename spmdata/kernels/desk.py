@@ -1,14 +1,14 @@
 """Scratch for the joints of a row: whose neighbourhood lies where, and what is gathered on the way down a map.
 
-Letters: P people, D axes, H, W cells; p person, v row, u column; R rows, C numbers that are summed.
+Letters: P people, H, W cells; p person, v row, u column; R rows, C numbers that are summed.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from spmdata.kernels.past import on_line
 
@@ -21,9 +21,8 @@ class Desk(NamedTuple):
     where placed[p, 2] says so. points (2, P or more): the anchors of all who have the joint. starting (H + 1,): a
     person whose neighbourhood starts on a row, or -1; following (P,): the next. hull (H + 1, 2): between which columns
     a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key (R, W), the
-    smallest key on a cell. sums (C, W): on this row. page (D, H, W), page_count (H, W) and page_count_z (H, W), in 2D (0, 0):
-    the maps of one joint, for what goes past the caches; busy (H,): on which rows somebody is. Between joints all is as it was: one
-    desk serves call after call, by the same rules and on maps of the same size.
+    smallest key on a cell. sums (C, W): on this row. Between joints all is as it was: one desk serves call
+    after call, by the same rules and on maps of the same size.
     """
 
     firsts: NDArray[np.int64]
@@ -37,15 +36,11 @@ class Desk(NamedTuple):
     steps: NDArray[np.float64]
     sums: NDArray[np.float64]
     key: NDArray[np.float64]
-    page: NDArray[np.float32]
-    page_count: NDArray[np.uint8]
-    page_count_z: NDArray[np.uint8]
-    busy: NDArray[np.bool_]
 
 
-def full(shape: tuple[int, ...], value: float, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+def full(shape: tuple[int, ...], value: float) -> NDArray[np.float64]:
     """Return an array of one value that starts on a line: vectors of eight numbers then lie in one line each."""
-    array = on_line(shape, dtype)
+    array = on_line(shape, np.float64)
     array[...] = value
     return array
 
@@ -70,8 +65,4 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
         steps=full((window, channels, width + 8), 0.0),
         sums=full((channels, width), 0.0),
         key=full((window, width), np.inf),
-        page=full((axes, height, width), 0, np.float32),
-        page_count=full((height, width), 0, np.uint8),
-        page_count_z=full((height, width) if axes == 3 else (0, 0), 0, np.uint8),
-        busy=np.zeros(height, np.bool_),
     )

@@ -10,6 +10,8 @@ in a loop; together with names of their own for arrays they are several times as
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,13 +42,14 @@ def draw_joints(
     units: tuple[float, float, float],
     rules: Rules,
     desk: Desk,
-    boxes: NDArray[np.int32],
+    page: tuple[Any, ...],
     past: bool,
+    boxes: NDArray[np.int32],
 ) -> None:
     """Overwrite offsets (K, D, H, W), counts and counts_z (K, H, W) with a row's people.
 
     boxes (P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, on maps that are
-    empty already; with boxes of nobody the maps are emptied first, or written ``past`` the caches.
+    empty already; with boxes of nobody the maps are emptied first, or written ``past`` the caches from a `Page`.
 
     The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
     the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor
@@ -56,13 +59,14 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key, page, page_count, page_count_z, busy = desk
+    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key = desk
+    page_planes, page_count, page_count_z, busy = page
     _, _, anchors, tips, modes, _ = links
     near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
         if past:
-            planes, count, count_z = page, page_count, page_count_z
+            planes, count, count_z = page_planes, page_count, page_count_z
         elif not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
@@ -108,8 +112,8 @@ def draw_joints(
                 units, firsts, lasts, edges, starting, following, hull, sums, key,
             )  # fmt: skip
         if past:
-            first = address_of(page) + (len(page) - offsets.shape[1]) * 4 * height * width  # the root's depth is z alone
-            write_past(address_of(offsets[i]), first, offsets.shape[1], 4 * width, busy, top, bottom)
+            plane = address_of(planes) + (len(planes) - offsets.shape[1]) * height * width * 4  # a root has z alone
+            write_past(address_of(offsets[i]), plane, offsets.shape[1], 4 * width, busy, top, bottom)
             write_past(address_of(counts[i]), address_of(count), np.int64(1), width, busy, top, bottom)
             write_past(address_of(counts_z[i]), address_of(count_z), np.int64(1), count_z.shape[1], busy, top, bottom)
             for v in range(top, bottom + 1):

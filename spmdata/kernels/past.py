@@ -13,22 +13,44 @@ Letters: D axes, H, W cells; v row. Addresses and lengths in bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import config, types
-from numba.extending import intrinsic
+from numba import config, extending, types
 from numpy.typing import DTypeLike, NDArray
 
 from spmdata.kernels.jit import jit_lean
+from spmdata.kernels.tables import Maps
+
+intrinsic: Callable[[Callable[..., Any]], Any] = extending.intrinsic
 
 #: Bytes of a line of memory, and words of 32 bits.
 LINE, WORDS = 64, 16
 
-#: Bytes of maps from which on they go past the caches: three quarters of a third-level cache of 32 MB.
-LEAST = 24 << 20
+#: Bytes of offsets from which on maps go past the caches: with the rest three quarters of a third-level cache of 32 MB.
+LEAST = 21 << 20
+
+
+class Page(NamedTuple):
+    """One joint's maps, empty between joints: planes (D, H, W), count and count_z (H, W), this of no cells in 2D.
+
+    busy (H,): on which rows somebody is.
+    """
+
+    planes: NDArray[np.float32]
+    count: NDArray[np.uint8]  # type: ignore[assignment]  # hides tuple.count
+    count_z: NDArray[np.uint8]
+    busy: NDArray[np.bool_]
+
+
+def new_page(axes: int, height: int, width: int) -> Page:
+    """Return an empty page for maps of that size."""
+    shapes = (axes, height, width), (height, width), (height, width) if axes == 3 else (0, 0)
+    planes, count, count_z = map(on_line, shapes, (np.float32, np.uint8, np.uint8))
+    planes[...], count[...], count_z[...] = 0, 0, 0
+    return Page(planes, count, count_z, np.zeros(height, np.bool_))
 
 
 def on_line(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -39,12 +61,13 @@ def on_line(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def goes_past(maps: Sequence[NDArray[Any]]) -> bool:
-    """Return whether maps (..., H, W) are larger than caches, and each begins on a line as those from `on_line` do."""
-    if config.DISABLE_JIT or sum(array.nbytes for array in maps) < LEAST:
+def goes_past(maps: Maps) -> bool:
+    """Return whether maps are larger than the caches, and each begins on a line as those from `on_line` do."""
+    if config.DISABLE_JIT or maps.offsets.nbytes < LEAST:  # type: ignore[attr-defined]
         return False
-    planes = [array.shape[-2] * array.shape[-1] * array.itemsize for array in maps]
-    ordered = all(array.flags.c_contiguous and _address(array) % LINE == 0 for array in maps)
+    held = [array for array in maps if array.size]
+    planes = [array.shape[-2] * array.shape[-1] * array.itemsize for array in held]
+    ordered = all(array.flags.c_contiguous and _address(array) % LINE == 0 for array in held)
     return ordered and all(plane % LINE == 0 for plane in planes)
 
 
@@ -114,10 +137,10 @@ def settle(_: Any) -> Any:
 
 
 @jit_lean
-def pass_bytes(to: int, page: int, size: int, done: int, start: int, end: int) -> int:
-    """Write bytes start to end of the ``size`` at ``to`` from a page, and zeros on the lines between ``done`` and these.
+def pass_bytes(to: Any, page: Any, size: Any, done: Any, start: Any, end: Any) -> Any:
+    """Write bytes start to end of a plane of ``size`` from a page, and zeros on the lines between ``done`` and these.
 
-    Returns up to where that is. A line that belongs to two such pieces goes with the first.
+    Return up to where that is. A line that belongs to two such pieces goes with the first.
     """
     first = max(done, start & -LINE)
     for i in range(done, first, LINE):
@@ -129,7 +152,7 @@ def pass_bytes(to: int, page: int, size: int, done: int, start: int, end: int) -
 
 
 @jit_lean
-def write_past(to: int, page: int, planes: int, row: int, busy: NDArray[np.bool_], top: int, bottom: int) -> None:
+def write_past(to: Any, page: Any, planes: Any, row: Any, busy: Any, top: Any, bottom: Any) -> None:
     """Overwrite planes of H rows of so many bytes, one after the other, by the page's, which are empty afterwards.
 
     The page holds cells on ``busy`` (H,) rows alone, all between top and bottom.
