@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spmdata.kernels.apart import read, write
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
 from spmdata.kernels.rules import TOWARDS
 
@@ -90,6 +91,27 @@ def clear(sums):  # type: ignore[no-untyped-def]
 
 
 @jit_step
+def sum_flat(planes, count, v, left, right, sums, steps, slopes, units):  # type: ignore[no-untyped-def]
+    """Add a row's steps of (x, y) and of persons, empty them, and write the averages."""
+    per_x, per_y, row, all_slope = 1 / units[0], 1 / units[1], np.float64(v), 1.0 if slopes == NUMBER else 0.0
+    plane_x, plane_y = planes[0], planes[1]
+    for u in range(np.uint64(left), np.uint64(right + 1)):
+        x, y = read(sums, X, u, 0) + read(steps, X, u, 1), read(sums, Y, u, 2) + read(steps, Y, u, 3)
+        number = read(sums, NUMBER, u, 4) + read(steps, NUMBER, u, 5)
+        write(sums, X, u, x, 0)
+        write(steps, X, u, 0.0, 1)
+        write(sums, Y, u, y, 2)
+        write(steps, Y, u, 0.0, 3)
+        write(sums, NUMBER, u, number, 4)
+        write(steps, NUMBER, u, 0.0, 5)
+        share = min(number, 1.0) / max(number, 1.0)  # 0 where nobody is, whatever a far tip left
+        slope = all_slope * number + read(sums, SLOPES, u, 6)
+        write(count, v, u, np.int64(min(number, 255.0)), 7)
+        write(plane_x, v, u, (x - slope * np.float64(np.int64(u))) * share * per_x, 8)
+        write(plane_y, v, u, (y - slope * row) * share * per_y, 9)
+
+
+@jit_step
 def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
     """Write the averages of (x, y) of a row."""
     per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
@@ -144,9 +166,12 @@ def draw_means(  # type: ignore[no-untyped-def]
                 step(steps, NUMBER_Z, firsts, lasts, p, edges, 1.0)
             p = following[p]
         if axis == 0:
-            go_down(sums, steps, slot, X, slopes, left, right)
+            if slopes == SLOPES:
+                go_down(sums, steps, slot, SLOPES, SLOPES, left, right)
             if v < height:
-                average_flat(planes, count, v, left, right, sums, slopes, units)
+                sum_flat(planes, count, v, left, right, sums, steps[slot], slopes, units)
+            else:
+                go_down(sums, steps, slot, X, NUMBER, left, right)
         if has_depth is not None:
             go_down(sums, steps, slot, Z, NUMBER_Z, left, right)
             if v < height:
