@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.kernels.apart import BELLS, HEATMAP, read, write
 from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.links import to_cell
 from spmdata.kernels.rules import Rules
@@ -74,8 +75,10 @@ def draw_roots(
         for v in range(top, bottom + 1):
             dv2, height_v = (v - y) * (v - y), down[v]
             for u in range(np.uint64(left), np.uint64(left + columns)):
-                value = np.float32(height_v * across[u] if away[u] + dv2 <= cut else 0.0)
-                heatmap[v, u] = max(heatmap[v, u], value)
+                value = np.float32(
+                    height_v * read(bells, 0, u, BELLS) if read(bells, 2, u, BELLS) + dv2 <= cut else 0.0
+                )
+                write(heatmap, v, u, max(read(heatmap, v, u, HEATMAP), value), HEATMAP)
 
 
 @jit_lean

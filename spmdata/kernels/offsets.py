@@ -109,7 +109,7 @@ def draw_joints(
         else:
             draw_claims(
                 planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
-                units, firsts, lasts, edges, starting, following, hull, sums, key,
+                units, firsts, lasts, edges, starting, following, hull, steps, sums, key,
             )  # fmt: skip
         if past:
             plane = address_of(planes) + (len(planes) - offsets.shape[1]) * height * width * 4  # a root has z alone

@@ -13,18 +13,15 @@ Letters: D axes, H, W cells; v row. Addresses and lengths in bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import config, extending, types
+from numba import types
 from numpy.typing import DTypeLike, NDArray
 
-from spmdata.kernels.jit import jit_lean
+from spmdata.kernels.jit import PLAIN, intrinsic, jit_lean
 from spmdata.kernels.tables import Maps
-
-intrinsic: Callable[[Callable[..., Any]], Any] = extending.intrinsic
 
 #: Bytes of a line of memory, and words of 32 bits.
 LINE, WORDS = 64, 16
@@ -63,7 +60,7 @@ def on_line(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 def goes_past(maps: Maps) -> bool:
     """Return whether maps are larger than the caches, and each begins on a line as those from `on_line` do."""
-    if config.DISABLE_JIT or maps.offsets.nbytes < LEAST:  # type: ignore[attr-defined]
+    if PLAIN or maps.offsets.nbytes < LEAST:
         return False
     held = [array for array in maps if array.size]
     planes = [array.shape[-2] * array.shape[-1] * array.itemsize for array in held]

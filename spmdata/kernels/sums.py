@@ -13,7 +13,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from spmdata.kernels.apart import read, write
+from spmdata.kernels.apart import (
+    COUNT,
+    PLANE_X,
+    PLANE_Y,
+    STEPS_NUMBER,
+    STEPS_X,
+    STEPS_Y,
+    SUMS_NUMBER,
+    SUMS_SLOPES,
+    SUMS_X,
+    SUMS_Y,
+    read,
+    write,
+)  # fmt: skip
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
 from spmdata.kernels.rules import TOWARDS
 
@@ -92,34 +105,24 @@ def clear(sums):  # type: ignore[no-untyped-def]
 
 @jit_step
 def sum_flat(planes, count, v, left, right, sums, steps, slopes, units):  # type: ignore[no-untyped-def]
-    """Add a row's steps of (x, y) and of persons, empty them, and write the averages."""
+    """Add a row's steps (C, W) of (x, y) and persons, empty them, and write the averages."""
     per_x, per_y, row, all_slope = 1 / units[0], 1 / units[1], np.float64(v), 1.0 if slopes == NUMBER else 0.0
     plane_x, plane_y = planes[0], planes[1]
     for u in range(np.uint64(left), np.uint64(right + 1)):
-        x, y = read(sums, X, u, 0) + read(steps, X, u, 1), read(sums, Y, u, 2) + read(steps, Y, u, 3)
-        number = read(sums, NUMBER, u, 4) + read(steps, NUMBER, u, 5)
-        write(sums, X, u, x, 0)
-        write(steps, X, u, 0.0, 1)
-        write(sums, Y, u, y, 2)
-        write(steps, Y, u, 0.0, 3)
-        write(sums, NUMBER, u, number, 4)
-        write(steps, NUMBER, u, 0.0, 5)
+        x = read(sums, X, u, SUMS_X) + read(steps, X, u, STEPS_X)
+        y = read(sums, Y, u, SUMS_Y) + read(steps, Y, u, STEPS_Y)
+        number = read(sums, NUMBER, u, SUMS_NUMBER) + read(steps, NUMBER, u, STEPS_NUMBER)
+        write(sums, X, u, x, SUMS_X)
+        write(sums, Y, u, y, SUMS_Y)
+        write(sums, NUMBER, u, number, SUMS_NUMBER)
+        write(steps, X, u, 0.0, STEPS_X)
+        write(steps, Y, u, 0.0, STEPS_Y)
+        write(steps, NUMBER, u, 0.0, STEPS_NUMBER)
+        slope = all_slope * number + read(sums, SLOPES, u, SUMS_SLOPES)
         share = min(number, 1.0) / max(number, 1.0)  # 0 where nobody is, whatever a far tip left
-        slope = all_slope * number + read(sums, SLOPES, u, 6)
-        write(count, v, u, np.int64(min(number, 255.0)), 7)
-        write(plane_x, v, u, (x - slope * np.float64(np.int64(u))) * share * per_x, 8)
-        write(plane_y, v, u, (y - slope * row) * share * per_y, 9)
-
-
-@jit_step
-def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
-    """Write the averages of (x, y) of a row."""
-    per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
-    for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = min(sums[NUMBER, u], 1.0) / max(sums[NUMBER, u], 1.0)  # 0 where nobody is, whatever a far tip left
-        count[v, u] = np.int64(min(sums[NUMBER, u], 255.0))
-        planes[0, v, u] = (sums[X, u] - sums[slopes, u] * np.float64(np.int64(u))) * share * per_x
-        planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
+        write(count, v, u, np.int64(min(number, 255.0)), COUNT)
+        write(plane_x, v, u, (x - slope * np.float64(np.int64(u))) * share * per_x, PLANE_X)
+        write(plane_y, v, u, (y - slope * row) * share * per_y, PLANE_Y)
 
 
 @jit_step
