@@ -33,7 +33,7 @@ BANNED = {
     "spmtrain": {"dask", "distributed", "click", "numba", *NOT_SHIPPED},
     "spmcli": NOT_SHIPPED,
 }
-KERNELS_MAY = {"numpy", "numba", "math", "typing", "contextlib", "pathlib", "collections", "__future__"}
+KERNELS_MAY = {"numpy", "numba", "llvmlite", "math", "typing", "contextlib", "pathlib", "collections", "__future__"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEPENDENCIES = {line.partition(">")[0].lower().replace("-", "_") for line in PROJECT["dependencies"]}
 FOLDERS = ("spmdata", "spmtrain", "cli", "tests", "benchmarks")

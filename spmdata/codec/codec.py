@@ -22,7 +22,7 @@ from spmdata.codec.kept import Kept, no_memory
 from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
 from spmdata.errors import SpecError
-from spmdata.kernels import batch, tables
+from spmdata.kernels import batch, past, tables
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People
@@ -61,7 +61,7 @@ class Codec:
         """Return buffers for n rows, not initialised, to be given to `encode_batch` again and again."""
         dtypes: dict[str, Any] = {"root_heatmap": self.spec.dtype, "offsets": self.spec.dtype, "root_depth": np.float32}
         shapes = self._row_shapes.items()
-        return Targets(**{name: np.empty((n, *shape), dtypes.get(name, np.uint8)) for name, shape in shapes})
+        return Targets(**{name: past.on_line((n, *shape), dtypes.get(name, np.uint8)) for name, shape in shapes})
 
     def encode(self, people: People, camera: Camera | None = None) -> Targets:
         """Return the targets of one image.
@@ -106,7 +106,7 @@ class Codec:
         if missing:
             raise SpecError(f"out must hold {' and '.join(missing)}; take it from empty_targets")
         narrow = self.spec.dtype != "float32"
-        wide = [np.empty(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
+        wide = [past.on_line(maps.shape, np.float32) if narrow else maps for maps in out[:2]]
         self._draw(rows, asked, self._maps(Targets(wide[0], wide[1], *out[2:])), *no_memory(n))
         if narrow:
             out.root_heatmap[...], out.offsets[...] = wide
@@ -264,8 +264,8 @@ class Codec:
     ) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
         tree, rules = tuple(self._tree), tuple(self._rules)
-        scratch = self._scratch.arrays(rows.joints.shape[1])
-        batch.encode_rows(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, *scratch)
+        beyond, scratch = boxes.shape[1] == 0 and past.goes_past(maps), self._scratch.arrays(rows.joints.shape[1])
+        batch.encode_rows(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, beyond, *scratch)
 
     def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
         """Return the focal length of each of n cameras, 1 where there is none."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spmdata.kernels.desk import new_desk
+from spmdata.kernels.past import new_page, on_line
 from spmdata.kernels.tables import new_links
 
 
@@ -26,15 +27,17 @@ class Scratch:
         self._own = threading.local()
 
     def arrays(self, people: int) -> tuple[Any, ...]:
-        """Return links, desk, bells (3, H or W, the larger) and spare (1, H, W) for at least so many people."""
+        """Return links, desk, bells (3, H or W, the larger), spare (1, H, W), page for at least so many people."""
         held = getattr(self._own, "arrays", None)
         if held is None or self._own.people < people:
             height, width = self._map_hw
+            spare = on_line((1, height, width), np.uint8)
             held = (
                 tuple(new_links(people, self._joints)),
                 tuple(new_desk(people, height, width, self._axes, self._reach_cell)),
                 np.empty((3, max(height, width))),
-                np.zeros((1, height, width), np.uint8),
+                spare,
+                tuple(new_page(self._axes, height, width)),
             )
             self._own.arrays, self._own.people = held, people
         return held

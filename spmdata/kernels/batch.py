@@ -15,6 +15,7 @@ from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit, jit_bare
 from spmdata.kernels.links import place_roots, resolve
 from spmdata.kernels.offsets import draw_joints
+from spmdata.kernels.past import settle
 from spmdata.kernels.peaks import find_peaks
 from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
@@ -35,16 +36,18 @@ def encode_rows(
     arrays: tuple[Any, ...],
     boxes: NDArray[np.int32],
     held: NDArray[np.int64],
+    past: bool,
     points: tuple[Any, ...],
     places: tuple[Any, ...],
     bells: NDArray[np.float64],
     spare: NDArray[np.uint8],
+    page: tuple[Any, ...],
 ) -> None:
-    """Overwrite the maps of N rows.
+    """Overwrite the maps of N rows, those of joints ``past`` the caches if said so: then they begin on lines.
 
-    rows, branches, numbers, arrays, points and places are what Rows, Tree, Rules, Maps, Links and Desk hold, as plain
-    tuples: numba takes 0.7 us longer to recognise one with names. Scratch for the people and maps of a row are points,
-    places, bells (3, H or W, the larger) and spare (1, H, W).
+    rows, branches, numbers, arrays, points, places and page are what Rows, Tree, Rules, Maps, Links, Desk and Page
+    hold, as plain tuples: numba takes 0.7 us longer to recognise one with names. Scratch for the people and maps of a
+    row are points, places, bells (3, H or W, the larger), spare (1, H, W) and page.
 
     boxes (N, P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, of root_depth
     and of the heatmap; held (N, 2) how many people that are, and whether ignore is in use. The maps are then those that
@@ -70,7 +73,12 @@ def encode_rows(
             if axis == 2:  # the root's depth is drawn like one more joint that has a third axis alone
                 units, k = (1.0, 1.0, people.f_px[n]), people.joints.shape[2]
                 planes, count, count_z = maps.root_depth[n], spare, spare
-            draw_joints(planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, boxes[n])
+            draw_joints(
+                planes, axis, count, count_z, k, number, links, area, has_depth, units, rules, desk, page, past,
+                boxes[n],
+            )  # fmt: skip
+    if past:
+        settle()
 
 
 @jit_bare

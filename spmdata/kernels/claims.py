@@ -12,7 +12,7 @@ import numpy as np
 
 from spmdata.kernels.jit import jit_part, jit_step
 from spmdata.kernels.rules import NOTHING, TOWARDS
-from spmdata.kernels.sums import NUMBER_Z, SLOPES, average_deep, average_flat
+from spmdata.kernels.sums import NUMBER_Z, SLOPES, average_deep, sum_flat
 
 
 @jit_step
@@ -102,7 +102,7 @@ def join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_dept
 @jit_part
 def draw_claims(  # type: ignore[no-untyped-def]
     planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
-    units, firsts, lasts, edges, starting, following, hull, sums, key,
+    units, firsts, lasts, edges, starting, following, hull, steps, sums, key,
 ):  # fmt: skip
     """Draw a joint down the map: the claims of those who start on a row, then the averages of its tied cells."""
     height, width = count.shape
@@ -123,7 +123,7 @@ def draw_claims(  # type: ignore[no-untyped-def]
         if tied > 0:
             join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_depth, firsts, lasts, edges)
             if axis == 0:
-                average_flat(planes, count, v, left, right, sums, SLOPES, units)
+                sum_flat(planes, count, v, left, right, sums, steps[0], SLOPES, units)  # of no steps
             if count_z.size > 0:
                 average_deep(planes, count_z, v, left, right, sums, units)
             for c in range(len(sums)):

@@ -5,11 +5,12 @@ Letters: P people, H, W cells; p person, v row, u column; R rows, C numbers that
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spmdata.kernels.past import on_line
 
 
 class Desk(NamedTuple):
@@ -38,11 +39,10 @@ class Desk(NamedTuple):
 
 
 def full(shape: tuple[int, ...], value: float) -> NDArray[np.float64]:
-    """Return an array of one value that starts on a cache line: vectors of eight numbers then lie in one line each."""
-    size = math.prod(shape)
-    room = np.full(size + 7, value)
-    start = -room.ctypes.data % 64 // 8
-    return room[start : start + size].reshape(shape)
+    """Return an array of one value that starts on a line: vectors of eight numbers then lie in one line each."""
+    array = on_line(shape, np.float64)
+    array[...] = value
+    return array
 
 
 def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> Desk:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numba.extending
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +33,12 @@ def _drop_stale_caches() -> None:
 
 
 _drop_stale_caches()
+
+#: numba is off: kernels run as plain Python.
+PLAIN: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+#: Makes a function of LLVM's own words, given types and what builds it.
+intrinsic: Callable[..., Any] = numba.extending.intrinsic
 
 #: What `spmdata.codec` calls: serial, nogil, cached, division as in numpy; no fast-math: NaN must stay NaN, and sums
 #: must not be reordered. No wrapper for C, which nobody calls: each takes time to compile.

@@ -10,6 +10,8 @@ in a loop; together with names of their own for arrays they are several times as
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +19,13 @@ from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.discs import spread
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
+from spmdata.kernels.past import address_of, write_past
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
 from spmdata.kernels.tables import Links
+
+#: With so many others near on average, one person in twenty is alone, and to look for them takes more than it saves.
+CROWD = 3
 
 
 @jit_lean
@@ -36,12 +42,14 @@ def draw_joints(
     units: tuple[float, float, float],
     rules: Rules,
     desk: Desk,
+    page: tuple[Any, ...],
+    past: bool,
     boxes: NDArray[np.int32],
 ) -> None:
     """Overwrite offsets (K, D, H, W), counts and counts_z (K, H, W) with a row's people.
 
     boxes (P, K + 2, 4) take first and last row, first and last column of what is drawn of each joint, on maps that are
-    empty already; with boxes of nobody the maps are emptied first.
+    empty already; with boxes of nobody the maps are emptied first, or written ``past`` the caches from a `Page`.
 
     The first plane of each joint is axis ``axis`` of the vectors; units (3,) is what each axis is divided by. On a cell
     the persons of the smallest key are averaged: the key is 0 for everybody under ``mean``, the distance to the anchor
@@ -52,27 +60,36 @@ def draw_joints(
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
     firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key = desk
+    page_planes, page_count, page_count_z, busy = page
     _, _, anchors, tips, modes, _ = links
     near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
-        if not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
+        if past:
+            planes, count, count_z = page_planes, page_count, page_count_z
+        elif not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
             planes[:] = 0
             count[:] = 0
             if has_depth is not None:
                 count_z[:] = 0
         if area is None:
             others = gather(points, anchors, modes, k, people)
+        full = others * 4 * wide * wide > CROWD * height * width
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
-        lowest, highest, slopes = height, -1, np.int64(NUMBER)
+        lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, np.int64(-1)
         for p in range(people):
             if remember:
                 boxes[p, k, 1] = -1
             if modes[p, k] == NOTHING:
                 continue
             x, y = anchors[p, k, 0], anchors[p, k, 1]
-            by_row = 1.0 if area is not None or count_near(points, others, x, y, wide) == 1 else 0.0
+            alone = area is not None or (not full and count_near(points, others, x, y, wide) == 1)
+            by_row = 1.0 if alone else 0.0
             place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules)
+            if past:
+                top, bottom = min(top, edges[p, 0]), max(bottom, edges[p, 1])
+                for v in range(np.uint64(edges[p, 0]), np.uint64(edges[p, 1] + 1)):
+                    busy[v] = True
             if remember:
                 for side in range(4):
                     boxes[p, k, side] = edges[p, side]
@@ -92,8 +109,15 @@ def draw_joints(
         else:
             draw_claims(
                 planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
-                units, firsts, lasts, edges, starting, following, hull, sums, key,
+                units, firsts, lasts, edges, starting, following, hull, steps, sums, key,
             )  # fmt: skip
+        if past:
+            plane = address_of(planes) + (len(planes) - offsets.shape[1]) * height * width * 4  # a root has z alone
+            write_past(address_of(offsets[i]), plane, offsets.shape[1], 4 * width, busy, top, bottom)
+            write_past(address_of(counts[i]), address_of(count), np.int64(1), width, busy, top, bottom)
+            write_past(address_of(counts_z[i]), address_of(count_z), np.int64(1), count_z.shape[1], busy, top, bottom)
+            for v in range(top, bottom + 1):
+                busy[v] = False
 
 
 @jit_part

@@ -13,6 +13,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from spmdata.kernels.apart import (
+    COUNT,
+    PLANE_X,
+    PLANE_Y,
+    STEPS_NUMBER,
+    STEPS_X,
+    STEPS_Y,
+    SUMS_NUMBER,
+    SUMS_SLOPES,
+    SUMS_X,
+    SUMS_Y,
+    read,
+    write,
+)  # fmt: skip
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
 from spmdata.kernels.rules import TOWARDS
 
@@ -90,14 +104,25 @@ def clear(sums):  # type: ignore[no-untyped-def]
 
 
 @jit_step
-def average_flat(planes, count, v, left, right, sums, slopes, units):  # type: ignore[no-untyped-def]
-    """Write the averages of (x, y) of a row."""
-    per_x, per_y, row = 1 / units[0], 1 / units[1], np.float64(v)
+def sum_flat(planes, count, v, left, right, sums, steps, slopes, units):  # type: ignore[no-untyped-def]
+    """Add a row's steps (C, W) of (x, y) and persons, empty them, and write the averages."""
+    per_x, per_y, row, all_slope = 1 / units[0], 1 / units[1], np.float64(v), 1.0 if slopes == NUMBER else 0.0
+    plane_x, plane_y = planes[0], planes[1]
     for u in range(np.uint64(left), np.uint64(right + 1)):
-        share = min(sums[NUMBER, u], 1.0) / max(sums[NUMBER, u], 1.0)  # 0 where nobody is, whatever a far tip left
-        count[v, u] = np.int64(min(sums[NUMBER, u], 255.0))
-        planes[0, v, u] = (sums[X, u] - sums[slopes, u] * np.float64(np.int64(u))) * share * per_x
-        planes[1, v, u] = (sums[Y, u] - sums[slopes, u] * row) * share * per_y
+        x = read(sums, X, u, SUMS_X) + read(steps, X, u, STEPS_X)
+        y = read(sums, Y, u, SUMS_Y) + read(steps, Y, u, STEPS_Y)
+        number = read(sums, NUMBER, u, SUMS_NUMBER) + read(steps, NUMBER, u, STEPS_NUMBER)
+        write(sums, X, u, x, SUMS_X)
+        write(sums, Y, u, y, SUMS_Y)
+        write(sums, NUMBER, u, number, SUMS_NUMBER)
+        write(steps, X, u, 0.0, STEPS_X)
+        write(steps, Y, u, 0.0, STEPS_Y)
+        write(steps, NUMBER, u, 0.0, STEPS_NUMBER)
+        slope = all_slope * number + read(sums, SLOPES, u, SUMS_SLOPES)
+        share = min(number, 1.0) / max(number, 1.0)  # 0 where nobody is, whatever a far tip left
+        write(count, v, u, np.int64(min(number, 255.0)), COUNT)
+        write(plane_x, v, u, (x - slope * np.float64(np.int64(u))) * share * per_x, PLANE_X)
+        write(plane_y, v, u, (y - slope * row) * share * per_y, PLANE_Y)
 
 
 @jit_step
@@ -144,9 +169,12 @@ def draw_means(  # type: ignore[no-untyped-def]
                 step(steps, NUMBER_Z, firsts, lasts, p, edges, 1.0)
             p = following[p]
         if axis == 0:
-            go_down(sums, steps, slot, X, slopes, left, right)
+            if slopes == SLOPES:
+                go_down(sums, steps, slot, SLOPES, SLOPES, left, right)
             if v < height:
-                average_flat(planes, count, v, left, right, sums, slopes, units)
+                sum_flat(planes, count, v, left, right, sums, steps[slot], slopes, units)
+            else:
+                go_down(sums, steps, slot, X, NUMBER, left, right)
         if has_depth is not None:
             go_down(sums, steps, slot, Z, NUMBER_Z, left, right)
             if v < height:
