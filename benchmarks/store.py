@@ -238,7 +238,10 @@ def image_table(folder: Path, root: Path, rng: random.Random, rounds: int) -> st
 
 
 def prepare_table(folder: Path, root: Path, rounds: int) -> str:
-    """Return preparing rows without images against encoding, packing and checksums alone."""
+    """Return preparing rows without images against encoding, packing and checksums alone.
+
+    Alone, maps are zeroed before they are drawn; prepare undoes what it drew.
+    """
     annotations = root / "annotations/person_keypoints_val2017.json.gz"
     source = open_source("coco", annotations=annotations, no_images=True)
     codec, arrays, n = Codec(SPEC), row_arrays(SPEC, 1, images=False, maps=True), len(source)

@@ -147,9 +147,10 @@ class People:
     def select(self, which: NDArray[np.generic] | slice | Sequence[int]) -> People:
         """Return some of the people, by mask, index or slice, in that order, in arrays of their own."""
         some = object.__new__(People)  # what was checked once is not checked again: half the time of a source's sample
-        taken = {name: getattr(self, name)[which] for name in DTYPES}
-        own = {n: t.copy() if isinstance(which, slice) else np.ascontiguousarray(t) for n, t in taken.items()}
-        some.__dict__.update(own)
+        own = np.ndarray.copy if isinstance(which, slice) else np.ascontiguousarray
+        columns = vars(some)
+        for name, column in vars(self).items():
+            columns[name] = own(column[which])
         return some
 
     def transform(self, affine: Affine) -> People:

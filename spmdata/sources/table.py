@@ -157,12 +157,13 @@ class TableSource:
         index = operator.index(index)
         if not 0 <= index < len(self):
             raise IndexError(f"sample must be in [0, {len(self) - 1}], got {index}")
-        height, width = self.images.size_hw[index].tolist()
+        ids, sizes, paths, metas, cameras = self.images
+        height, width = sizes[index].tolist()
         return Sample(
-            id=int(self.images.id[index]),
-            path=self.images.path[index],
+            id=ids.item(index),
+            path=paths[index],
             size_hw=(height, width),
-            people=self.people.select(slice(self._first[index], self._first[index + 1])),
-            camera=self.images.camera[index] if self.images.camera else None,
-            meta=self.images.meta[index],
+            people=self.people.select(slice(*self._first[index : index + 2].tolist())),
+            camera=cameras[index] if cameras else None,
+            meta=metas[index],
         )

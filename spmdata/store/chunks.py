@@ -179,9 +179,7 @@ def content_size(payload: bytes) -> int | None:
 
 def is_zero(values: NDArray[Any]) -> bool:
     """Return whether all bytes are zero; -0.0 is not."""
-    raw = _raw(values)
-    whole = raw.size & ~7
-    return not raw[:whole].view(np.uint64).any() and not raw[whole:].any()
+    return not _raw(values).view(np.bool_).any()
 
 
 def _raw(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -22,8 +22,8 @@ from spmdata.store.remote import RemotePath, StorePath
 
 #: How the name of every temp file and folder begins.
 TEMPORARY = ".tmp-"
-#: Bytes handed to the system at once: a shard is hundreds of pieces.
-BUFFER = 2**18
+#: Pieces handed to the system at once, what POSIX lets `os.writev` take at most: a shard is hundreds of them.
+PIECES = 1024
 
 
 def write_file(path: StorePath, pieces: Iterable[bytes], temporary_name: str = TEMPORARY) -> None:
@@ -47,19 +47,33 @@ def write_file(path: StorePath, pieces: Iterable[bytes], temporary_name: str = T
     """
     if isinstance(path, RemotePath):
         return path.write_bytes(b"".join(pieces))
-    temporary = path.with_name(f"{temporary_name}{uuid.uuid4().hex}")
+    folder = path.parent
+    temporary = f"{folder}/{temporary_name}{uuid.uuid4().hex}"
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(handle, "wb", buffering=BUFFER) as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            _write(handle, list(pieces))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        sync_folder(folder)
     except OSError as error:
         with suppress(OSError):
             os.unlink(temporary)
         raise StoreError(f"cannot write {path}: {error.strerror}; mend that and run the same command again") from error
+
+
+def _write(handle: int, pieces: list[bytes]) -> None:
+    """Write pieces one after another without putting them together first; the system may take a part at a time."""
+    at = 0
+    while at < len(pieces):
+        taken = os.writev(handle, pieces[at : at + PIECES])
+        while at < len(pieces) and taken >= len(pieces[at]):
+            taken -= len(pieces[at])
+            at += 1
+        if taken:
+            pieces[at] = pieces[at][taken:]
 
 
 def update_file(path: StorePath, text: bytes, temporary_name: str = TEMPORARY) -> None:

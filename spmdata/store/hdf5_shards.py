@@ -202,7 +202,7 @@ class Hdf5Shard(ShardFile):
         return self.decoded(number, decode)
 
     def _find(self, chunks: int) -> NDArray[np.uint64]:
-        index = np.full((chunks, 2), ABSENT, np.uint64)
+        index = np.full((chunks, 2), ABSENT, "<u8")
 
         def keep(chunk: Any) -> None:
             index[chunk.chunk_offset[0] // self._array.chunk_rows] = chunk.byte_offset, chunk.size

@@ -98,6 +98,7 @@ class Store:
         self._tables: Window[NDArray[Any]] = Window(WINDOW_BYTES, _weight)
         #: Shards of people, all of a row together: rows from anywhere are then put side by side by one copy each.
         self._crowds: Window[NDArray[np.void]] = Window(WINDOW_BYTES, _weight)
+        self._albums: Window[tuple[ShardFile | None, NDArray[Any]]] = Window(files, lambda album: 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it is, not what it keeps."""
@@ -163,7 +164,7 @@ class Store:
     def table(self, name: str) -> NDArray[Any]:
         """Return a whole array, (N, ...), read-only; kept while it fits into the window. StoreError as for `read`."""
 
-        def whole() -> NDArray[Any]:
+        def whole(_: object) -> NDArray[Any]:
             self.read_ahead([name], slice(None))
             values = self.read(name, slice(None))
             values.flags.writeable = False
@@ -183,8 +184,8 @@ class Store:
     def people_batch(self, rows: Rows) -> PeopleBatch:
         """Return the people of several rows as padded tables; StoreError as for `read`."""
         places = [divmod(row, self.layout.shard_rows) for row in row_numbers(rows, len(self)).tolist()]
-        own = [self._people_of(shard)[number : number + 1] for shard, number in places]
-        together = np.concatenate(own or [self._people_of(0)[:0]]).view(self._people)
+        own = [self._crowds.get(shard, self._crowd)[number : number + 1] for shard, number in places]
+        together = np.concatenate(own or [self._crowd(0)[:0]]).view(self._people)
         return PeopleBatch(*(np.ascontiguousarray(together[name]) for name in PeopleBatch._fields))
 
     def image_bytes(self, row: int) -> bytes:
@@ -192,12 +193,11 @@ class Store:
 
         StoreError for a store without images, no such row, or damage.
         """
-        shard, number = divmod(one_row(row, len(self)), self.layout.shard_rows)
-        file = self._file(self._array("image"), shard)
-        data = file.image(number) if file else b""
-        expected = self._table(self._arrays["image_crc32c"], shard).item(number)
-        if crc32c(data) != expected:
-            if file:
+        shard, number = divmod(one_row(row, self.layout.rows), self.layout.shard_rows)
+        file, crcs = self._albums.get(shard, self._album)
+        data = file.image(number) if file is not None else b""
+        if crc32c(data) != (expected := crcs.item(number)):
+            if file is not None:
                 file.items(number)  # which says so when it is the chunk that is damaged
             raise StoreError(f"image row {row}: its crc32c is {crc32c(data):08x}, image_crc32c says {expected:08x}")
         return data
@@ -250,7 +250,7 @@ class Store:
         """One shard of an array with a chunk a shard, (R, ...), decoded once while it is kept."""
         rows = self.layout.shard_rows
 
-        def decode() -> NDArray[Any]:
+        def decode(_: object) -> NDArray[Any]:
             file, table = self._file(array, shard), np.zeros((rows, *array.row_shape), array.numpy)
             if array.varying:
                 table[:] = file.items(0) if file else [""] * rows
@@ -261,19 +261,19 @@ class Store:
 
         return self._tables.get((array.name, shard), decode)
 
-    def _people_of(self, shard: int) -> NDArray[np.void]:
+    def _crowd(self, shard: int) -> NDArray[np.void]:
         """Return the people of one shard, the bytes of `_people` a row, (R,)."""
+        crowd = np.zeros(self.layout.shard_rows, self._people)
+        for name in PeopleBatch._fields:
+            crowd[name] = self._table(self._array(f"people/{name}"), shard)
+        return crowd.view(f"V{self._people.itemsize}")
 
-        def together() -> NDArray[np.void]:
-            crowd = np.zeros(self.layout.shard_rows, self._people)
-            for name in PeopleBatch._fields:
-                crowd[name] = self._table(self._array(f"people/{name}"), shard)
-            return crowd.view(f"V{self._people.itemsize}")
-
-        return self._crowds.get(shard, together)
+    def _album(self, shard: int) -> tuple[ShardFile | None, NDArray[Any]]:
+        """Return the images of one shard and the crc32c of each, (R,)."""
+        return self._file(self._array("image"), shard), self._table(self._arrays["image_crc32c"], shard)
 
     def _file(self, array: ArraySpec, shard: int) -> ShardFile | None:
-        return self._files.get((array.name, shard), lambda: self._open(array, shard))
+        return self._files.get((array.name, shard), lambda key: self._open(array, shard))
 
     def _open(self, array: ArraySpec, shard: int) -> ShardFile | None:
         """Open a shard file; None when the ledger says that all of it is fill value."""

@@ -146,7 +146,7 @@ class RemotePath:
         if (data := self.kept()) is not None:
             return data
         with self._connection.lock(self._key):
-            return self._connection.objects.get(self._key, self.read_bytes)
+            return self._connection.objects.get(self._key, lambda key: self.read_bytes())
 
     def fetch(self) -> bytes:
         """Return the object as it is now, and keep that in memory."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 from spmdata.errors import SpecError, StoreError
@@ -107,6 +108,10 @@ class StoreSpec:
 
     def arrays(self) -> tuple[ArraySpec, ...]:
         """Return every array, sorted by name."""
+        return self._arrays
+
+    @cached_property
+    def _arrays(self) -> tuple[ArraySpec, ...]:
         rows = row_arrays(self.spec, self.rows, images=self.images, maps=self.maps)
         return tuple(sorted((*rows, *self.tables()), key=lambda array: array.name))
 
@@ -140,6 +145,10 @@ class StoreSpec:
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of the canonical JSON of `identity`: equal ones can be written to one store."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def differences(self, here: StoreSpec) -> list[str]:

@@ -8,8 +8,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 D = TypeVar("D")
 V = TypeVar("V")
+
+#: How many forks led to this process: asking the system for its number would take longer than finding a value.
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Window(Generic[V]):
@@ -35,14 +48,17 @@ class Window(Generic[V]):
                 self._values.move_to_end(key)
             return self._values.get(key, default)
 
-    def get(self, key: Hashable, make: Callable[[], V]) -> V:
-        """Return the value of a key, made now if it is not kept; two threads may make one twice."""
-        self._own()
-        with self._lock:
-            if key in self._values:
+    def get(self, key: K, make: Callable[[K], V]) -> V:
+        """Return the value of a key, made of it now if it is not kept; two threads may make one twice."""
+        if self._forks == _forks:
+            # Without the lock, which takes as long as the rest: each line is one step of the interpreter, and a value
+            # that another thread drops between the two is made anew.
+            try:
                 self._values.move_to_end(key)
                 return self._values[key]
-        value = make()
+            except KeyError:
+                pass
+        value = make(key)
         self.put(key, value)
         return value
 
@@ -61,9 +77,9 @@ class Window(Generic[V]):
 
     def _own(self) -> None:
         """Begin empty in a forked child: a lock that another thread held at the fork would never open again."""
-        if self._pid != os.getpid():
+        if self._forks != _forks:
             self._clear()
 
     def _clear(self) -> None:
-        self._pid, self._lock, self._weight = os.getpid(), threading.Lock(), 0
+        self._forks, self._lock, self._weight = _forks, threading.Lock(), 0
         self._values: OrderedDict[Hashable, V] = OrderedDict()

@@ -223,10 +223,8 @@ class ShardWriter:
         """
         if missing := [table.name for table in self._layout.tables() if not self._chunks[table.name]]:
             raise StoreError(f"shard {self._shard}: tables not put: {', '.join(missing)}")
-        rows = self._layout.shard_rows
-        chunks = {
-            a.name: [self._chunks[a.name].get(i) for i in range(rows // a.chunk_rows)] for a in self._arrays.values()
-        }
+        rows, kept = self._layout.shard_rows, self._chunks
+        chunks = {name: list(map(kept[name].get, range(rows // a.chunk_rows))) for name, a in self._arrays.items()}
         found = self._form.shard_pieces(self._layout, chunks)
         return {name: (pieces, record_of(pieces) if pieces else None) for name, pieces in found.items()}
 
@@ -247,16 +245,18 @@ class ShardWriter:
         """
         files, paths = self.files(), self._form.shard_files(self._layout, self._shard)
 
-        def write(names: Iterable[str]) -> None:
-            for name in names:
+        def write(some: int) -> None:
+            for name in list(files)[some::most]:
                 if pieces := files[name][0]:
                     write_file(paths[name], pieces)
                 else:
                     remove_file(paths[name])
 
         most = min(AT_ONCE if isinstance(self._form.path, RemotePath) else SYNCS_AT_ONCE, len(files))
-        with ThreadPoolExecutor(most) as pool:
-            list(pool.map(write, [list(files)[i::most] for i in range(most)]))
+        with ThreadPoolExecutor(most) as pool:  # which starts no thread for what this one writes itself
+            others = pool.map(write, range(1, most))
+            write(0)
+            list(others)
         record = ShardRecord(
             shard=self._shard,
             start=self._rows.start,

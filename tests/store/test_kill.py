@@ -19,7 +19,7 @@ from spmdata.store.writer import finalise, open_or_create
 from store.cases import layout_of, tree, write_one, write_store
 
 LAYOUT = layout_of(3, 2, input_hw=(16, 16))
-OPERATIONS = {"open", "fdopen", "fsync", "replace", "rename", "unlink", "mkdir", "makedirs"}
+OPERATIONS = {"open", "writev", "fsync", "replace", "rename", "unlink", "mkdir", "makedirs"}
 
 
 class Killed(BaseException):

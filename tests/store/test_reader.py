@@ -188,7 +188,7 @@ def test_window_keeps_what_was_used_last() -> None:
 
     window = Window(10, lambda value: value)
     for key in (4, 5, 4, 3, 4, 11, 11, 5, 0, 0):
-        assert window.get(key, lambda key=key: make(key)) == key  # type: ignore[misc]
+        assert window.get(key, make) == key
     assert made == [4, 5, 3, 11, 11, 5, 0]
 
 
@@ -241,7 +241,7 @@ def test_skipped_row_without_affine_says_so(tmp_path: Path) -> None:
     write_one(path, layout, 0)
     (path / "row/affine/c.0.0.0").unlink()
     store = open_store(path, allow_incomplete=True)
-    store._tables.get(("row/affine", 0), lambda: np.zeros((2, 2, 3)))
+    store._tables.get(("row/affine", 0), lambda key: np.zeros((2, 2, 3)))
     with pytest.raises(StoreError, match=r"row 1 \(IMAGE_MISSING\) has no affine"):
         store.affine(1)
 
