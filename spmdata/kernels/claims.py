@@ -107,7 +107,8 @@ def draw_claims(  # type: ignore[no-untyped-def]
     """Draw a joint down the map: the claims of those who start on a row, then the averages of its tied cells."""
     height, width = count.shape
     for v in range(lowest, highest + 2):
-        left, right, p, tied = hull[v, 0], hull[v, 1], starting[v], 0
+        # Whole blocks of 8 columns, as of means: beyond the hull nobody is, count is 0 and the key infinite.
+        left, right, p, tied = hull[v, 0] & -8, min(hull[v, 1] | 7, width - 1), starting[v], 0
         starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
         while p >= 0:
             x, y, size = anchors[p, k, 0], anchors[p, k, 1], 0.0 if near > 0 else np.float64(area[p])
