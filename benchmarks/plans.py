@@ -4,7 +4,7 @@ Each line is a plan and its run in a process of its own: bytes of the store, pea
 it, and seconds from the first shard on, as planned, as they were, and their ratio. With images: the 160 of
 train2017_mini, five times each; without: an eighth of train2017's annotations. Then, in one process and by turns,
 rows a second and core of `prepare_store` without images, and of encoding, zstd and crc32c alone on the same rows:
-the same kernels, kept buffers and chunks, no annotations, no checksums of files, no disk. Needs `$SPM_DATA`.
+the same kernels and chunks, no annotations, no checksums of files, no disk. Needs `$SPM_DATA`.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ def alone(plan: Plan, rows: int) -> float:
     codec, arrays = Codec(SPEC), {array.name: array for array in plan.layout.arrays()}
     samples = [plan.source[i] for i in range(rows)]
     people = [s.people.transform(letterbox(s.size_hw, SPEC.input_hw).affine) for s in samples]
-    kept = codec.kept(BATCH_ROWS)
+    kept = codec.empty_targets(BATCH_ROWS)
     start = time.thread_time()
     for at in range(0, rows, BATCH_ROWS):
-        for name, maps in kept.encode(people[at : at + BATCH_ROWS])._asdict().items():
+        for name, maps in codec.encode_batch(people[at : at + BATCH_ROWS], kept)._asdict().items():
             for row in () if maps is None else maps:
                 encode_chunk(arrays[name], row)
     return rows / (time.thread_time() - start)

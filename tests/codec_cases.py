@@ -4,19 +4,15 @@ People come from a drawn seed: fast, and a failing case still shrinks to few peo
 favours the first of several choices, so the rich one stands first.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
 import naive
 from spmdata.camera import Camera
-from spmdata.codec import Codec, Targets
 from spmdata.people import People
-from spmdata.prepare import task
 from spmdata.skeleton import ROOT, Skeleton
 from spmdata.skeletons import COCO17
 from spmdata.spec import TargetSpec
@@ -228,20 +224,3 @@ def separated(draw: st.DrawFn) -> Case:
     visible[~visible.any(axis=1)] = True
     people = People.of(joints, visible.astype(np.uint8) * 2)
     return Case(spec, people if spec.dims == 2 else with_depth(people, rng))
-
-
-def draw_wrongly(patch: pytest.MonkeyPatch, change: Callable[[Targets], object]) -> None:
-    """Have stores prepared with targets that ``change`` was given to write to."""
-    drawing = task._drawing
-
-    def wrong(codec: Codec) -> Callable[..., Targets]:
-        draw = drawing(codec)
-
-        def drawn(*given: Any) -> Targets:  # copies: what is kept is undone, and must not be written to
-            targets = Targets._make(None if maps is None else maps.copy() for maps in draw(*given))
-            change(targets)
-            return targets
-
-        return drawn
-
-    patch.setattr(task, "_drawing", wrong)

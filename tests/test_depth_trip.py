@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec_cases import CAMERA, Case, cases, draw_wrongly
+import spmdata.prepare.task as task_module
+from codec_cases import CAMERA, Case, cases
 from depth_cases import LENS, Scenes, in_image, standing
 from spmdata.camera import Camera
 from spmdata.codec import Codec, Targets
@@ -141,11 +142,14 @@ def test_depths_that_mix_are_counted() -> None:
 def test_wrong_depth_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, joints: tuple[str, ...]) -> None:
     """Maps whose z alone is wrong, by 2 cm of the elbow's step or of everybody's root: verification says no."""
 
-    def shift(targets: Targets) -> None:
-        targets.offsets[:, 7, 2] += np.float32(0.02 * (name == "offsets"))
-        targets.root_depth[...] *= np.float32(1 + 0.005 * (name == "root_depth"))  # type: ignore[index]
+    class Shifted(Codec):
+        def encode_batch(self, people, out=None, cameras=None):  # type: ignore[no-untyped-def]
+            targets = super().encode_batch(people, out, cameras)
+            targets.offsets[:, 7, 2] += np.float32(0.02 * (name == "offsets"))
+            targets.root_depth[...] *= np.float32(1 + 0.005 * (name == "root_depth"))  # type: ignore[index]
+            return targets
 
-    draw_wrongly(monkeypatch, shift)
+    monkeypatch.setattr(task_module, "_codec", Shifted)
     plan = plan_store(Scenes(4), SPEC, tmp_path / "wrong.zarr", images=False)
     prepare_store(plan, scheduler="sync")
     report = verify_store(plan.path)

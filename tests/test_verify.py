@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec_cases import Case, cases, draw_wrongly
+from codec_cases import Case, cases
 from small_coco import write_small_coco
-from spmdata.codec import Codec, Targets
+from spmdata.codec import Codec
 from spmdata.errors import StoreError
 from spmdata.geometry import Affine
 from spmdata.people import People
@@ -186,11 +186,16 @@ def test_wrong_maps_fail_even_when_checksums_hold(tmp_path: Path) -> None:
     annotations = write_small_coco(folder, 8, seed=1)
     source = CocoSource.read(annotations, image_root=None)
 
-    def shift(targets: Targets) -> None:
-        targets.offsets[:, 5] += np.float32(0.01)
+    class Shifted(Codec):
+        def encode_batch(self, people, out=None, cameras=None):  # type: ignore[no-untyped-def]
+            targets = super().encode_batch(people, out, cameras)
+            targets.offsets[:, 5] += np.float32(0.01)
+            return targets
+
+    import spmdata.prepare.task as task
 
     with pytest.MonkeyPatch.context() as patch:
-        draw_wrongly(patch, shift)
+        patch.setattr(task, "_codec", Shifted)
         prepare_store(plan_store(source, SPEC, tmp_path / "wrong.zarr", images=False), scheduler="sync")
     report = verify_store(tmp_path / "wrong.zarr")
     assert not report.damage
