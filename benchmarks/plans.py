@@ -148,17 +148,18 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         files = annotation_files(Path(name))
+        # First, as some file systems take long to make files soon after others were removed.
+        plan = plan_of(files["part"], Path(name) / "b.zarr", {"images": False})
+        rates = [
+            (alone(plan, 4096), *prepared(replace(plan, path=Path(name) / f"b{number}.zarr")))
+            for number in range(options.rounds)
+        ]
         for form in ("zarr", "h5"):
             for case, which, keywords in CASES:
                 out = Path(name) / "store" / f"a.{form}"
                 out.parent.mkdir()
                 rows.append(line(case, files[which], out, keywords))
                 shutil.rmtree(out.parent)
-        plan = plan_of(files["part"], Path(name) / "b.zarr", {"images": False})
-        rates = [
-            (alone(plan, 4096), *prepared(replace(plan, path=Path(name) / f"b{number}.zarr")))
-            for number in range(options.rounds)
-        ]
     header = (
         "form",
         "what",
