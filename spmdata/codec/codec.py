@@ -58,7 +58,7 @@ class Codec:
         return Scratch(len(self.spec.skeleton), self.spec.dims, self.spec.map_hw, self._rules.reach)
 
     def empty_targets(self, n: int) -> Targets:
-        """Return buffers for n rows, not initialised, to be given to `encode_batch` again and again."""
+        """Return buffers for n rows, not initialised, for `encode_batch`: large ones go past the caches."""
         dtypes: dict[str, Any] = {"root_heatmap": self.spec.dtype, "offsets": self.spec.dtype, "root_depth": np.float32}
         shapes = self._row_shapes.items()
         return Targets(**{name: past.on_line((n, *shape), dtypes.get(name, np.uint8)) for name, shape in shapes})
