@@ -32,6 +32,7 @@ class Scratch:
         if held is None or self._own.people < people:
             height, width = self._map_hw
             spare = on_line((1, height, width), np.uint8)
+            spare[...] = 0
             held = (
                 tuple(new_links(people, self._joints)),
                 tuple(new_desk(people, height, width, self._axes, self._reach_cell)),

@@ -26,7 +26,7 @@ from spmdata.kernels.apart import (
     SUMS_Y,
     read,
     write,
-)  # fmt: skip
+)
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
 from spmdata.kernels.rules import TOWARDS
 
