@@ -2,9 +2,9 @@
 
 Each line is a plan and its run in a process of its own: bytes of the store, peak memory as the operating system counted
 it, and seconds from the first shard on, as planned, as they were, and their ratio. With images: the 160 of
-train2017_mini, five times each; without: an eighth of train2017's annotations. Before that, in one process and by turns,
-rows a second and core of `prepare_store` without images, and of encoding, zstd and crc32c alone on the same rows:
-the same kernels and chunks, no annotations, no checksums of files, no disk. Needs `$SPM_DATA`.
+train2017_mini, five times each; without: an eighth of train2017's annotations. Before that, in one process and by
+turns, rows a second and core of `prepare_store` without images, and of encoding, zstd and crc32c alone on the same
+rows: the same kernels and chunks, no annotations, no checksums of files, no disk. Needs `$SPM_DATA`.
 """
 
 from __future__ import annotations

@@ -4,14 +4,17 @@ People come from a drawn seed: fast, and a failing case still shrinks to few peo
 favours the first of several choices, so the rich one stands first.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import naive
 from spmdata.camera import Camera
+from spmdata.codec import Targets
 from spmdata.people import People
 from spmdata.skeleton import ROOT, Skeleton
 from spmdata.skeletons import COCO17
@@ -63,6 +66,17 @@ def conventions(spec: TargetSpec) -> naive.Conventions:
         max_people=spec.max_people,
         threshold=spec.threshold,
     )
+
+
+def maps(targets: Targets) -> tuple[NDArray[Any], ...]:
+    """Return the arrays that are there."""
+    return tuple(array for array in targets if array is not None)
+
+
+def assert_same(found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]]) -> None:
+    """Assert that maps equal each other to the bit."""
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def with_depth(people: People, rng: np.random.Generator, share: float = 0.7, snap_cm: float = 0) -> People:

@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec_cases import CAMERA, Case, cases, crowds, exact_cases, exact_means, separated, specs
+from codec_cases import CAMERA, Case, assert_same, cases, crowds, exact_cases, exact_means, maps, separated, specs
 from spmdata.codec import Codec, Targets
 from spmdata.errors import SpecError
 from spmdata.geometry import Affine
@@ -26,15 +26,6 @@ from spmdata.skeletons import COCO17
 from spmdata.spec import TargetSpec
 
 Maps = tuple[NDArray[Any], ...]
-
-
-def maps(targets: Targets) -> Maps:
-    return tuple(array for array in targets if array is not None)
-
-
-def assert_same(found: Maps, wanted: Maps) -> None:
-    for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def select(people: People, index: Sequence[int]) -> People:

@@ -37,7 +37,7 @@ def _place(context: Any, builder: Any, signature: Any, given: Any) -> Any:
     kind, index = signature.args[0], zip(given[1:3], signature.args[1:3], strict=True)
     held = context.make_array(kind)(context, builder, given[0])
     cells = [context.cast(builder, value, own, types.intp) for value, own in index]
-    return cgutils.get_item_pointer(context, builder, kind, held, cells, wraparound=False)  # type: ignore[no-untyped-call]
+    return cgutils.get_item_pointer(context, builder, kind, held, cells, wraparound=False)
 
 
 def _read(_: Any, array: Any, v: Any, u: Any, name: Any) -> Any:

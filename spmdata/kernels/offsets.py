@@ -19,7 +19,7 @@ from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.discs import spread
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
-from spmdata.kernels.past import address_of, write_past
+from spmdata.kernels.past import write_joint
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
 from spmdata.kernels.tables import Links
@@ -112,12 +112,7 @@ def draw_joints(
                 units, firsts, lasts, edges, starting, following, hull, steps, sums, key,
             )  # fmt: skip
         if past:
-            plane = address_of(planes) + (len(planes) - offsets.shape[1]) * height * width * 4  # a root has z alone
-            write_past(address_of(offsets[i]), plane, offsets.shape[1], 4 * width, busy, top, bottom)
-            write_past(address_of(counts[i]), address_of(count), np.int64(1), width, busy, top, bottom)
-            write_past(address_of(counts_z[i]), address_of(count_z), np.int64(1), count_z.shape[1], busy, top, bottom)
-            for v in range(top, bottom + 1):
-                busy[v] = False
+            write_joint(offsets[i], counts[i], counts_z[i], (planes, count, count_z), busy, top, bottom)
 
 
 @jit_part

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import DTypeLike, NDArray
 
-from spmdata.kernels.jit import PLAIN, intrinsic, jit_lean
+from spmdata.kernels.jit import PLAIN, intrinsic, jit_lean, jit_part
 from spmdata.kernels.tables import Maps
 
 #: Bytes of a line of memory, and words of 32 bits.
@@ -167,3 +167,19 @@ def write_past(to: Any, page: Any, planes: Any, row: Any, busy: Any, top: Any, b
         for d in range(planes):
             reached = pass_bytes(to + d * size, page + d * size, size, done, start * row, end * row)
         done = reached
+
+
+@jit_part
+def write_joint(offsets, count, count_z, page, busy, top, bottom):  # type: ignore[no-untyped-def]
+    """Overwrite a joint's maps, offsets (D, H, W), count and count_z (H, W), by a page (planes, count, count_z).
+
+    Of a page with more planes these are the last: a root has z alone. All are empty and no row is busy afterwards.
+    """
+    planes, page_count, page_count_z = page
+    height, width = page_count.shape
+    first = address_of(planes) + (len(planes) - len(offsets)) * height * width * 4
+    write_past(address_of(offsets), first, len(offsets), 4 * width, busy, top, bottom)
+    write_past(address_of(count), address_of(page_count), np.int64(1), width, busy, top, bottom)
+    write_past(address_of(count_z), address_of(page_count_z), np.int64(1), page_count_z.shape[1], busy, top, bottom)
+    for v in range(top, bottom + 1):
+        busy[v] = False
