@@ -1,14 +1,18 @@
 """What drawing targets and decoding cost on a GPU, beside the network that they serve.
 
-On CUDA: a batch of 32 at 384 and 512 px, launched op by op and replayed as one CUDA graph, against forward and backward
-(drawing) or the forward pass (decoding) of the preset ``paper``, eight hourglasses of width 256, in bf16 autocast. The
-goal is a share below 0.02. Without a CUDA device these rows read "not measured". On CPU: the same work for a batch of
-8 on one thread, against the numba codec. Each round runs every row, both sides in turn; numbers are medians a batch.
+On CUDA: a batch of 32 at 384 and 512 px, launched op by op and as one CUDA graph (`spmtrain.replay`), against forward
+and backward (drawing) or the forward pass (decoding) of the preset ``paper``, eight hourglasses of width 256, in bf16
+autocast, as one graph. The goal is a share below 0.02. Without a CUDA device these rows read "not measured".
+
+On CPU: the same work for a batch of 8 on one thread, against the numba codec.
+
+Each round runs every row, both sides in turn; numbers are medians a batch.
 
 Letters: N pictures a batch; P people.
 """
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -21,6 +25,7 @@ import numpy as np
 import torch
 from codec_people import ANNOTATIONS, Image, coco_people, fitted, made_up_people
 from results import machine, table, write_section
+from torch import Tensor
 
 from spmdata.codec import Codec, Targets
 from spmdata.padded import PeopleBatch, pad_people
@@ -30,6 +35,7 @@ from spmtrain.decode import BatchDecoder
 from spmtrain.loss import Loss
 from spmtrain.maps import Maps, TargetMaps
 from spmtrain.model import build_model
+from spmtrain.replay import FIRST_CALLS, Replayed
 from spmtrain.resolve import PeopleTensors
 from spmtrain.targets import BatchEncoder
 
@@ -55,51 +61,42 @@ class Row:
     times: dict[str, list[float]] = field(default_factory=lambda: {"ours": [], "graph": [], "other": []})
 
 
-def work(spec: TargetSpec, people: PeopleBatch, device: str) -> dict[str, Action]:
-    """Return drawing the people's targets on a device, and decoding them."""
+def work(spec: TargetSpec, people: PeopleBatch, device: str) -> dict[str, tuple[Action, Action]]:
+    """Return drawing the people's targets on a device, and decoding them: op by op, and replayed."""
     encoder, decoder = BatchEncoder(spec).to(device), BatchDecoder(spec).to(device)
     tables = PeopleTensors.of(people, device)
     drawn: TargetMaps = encoder(tables)
     maps = Maps(drawn.root_heatmap, drawn.offsets)
-    return {"draw": lambda: encoder(tables), "decode": lambda: decoder(maps)}
+    return {"draw": both_ways(encoder, tables), "decode": both_ways(decoder, maps)}
 
 
-def graphed(action: Action) -> Action:
-    """Return the replay of an action that was captured as a CUDA graph."""
-    for _ in range(2):
-        action()
-    torch.cuda.synchronize()
-    torch.cuda.empty_cache()  # what the network left cannot be freed during a capture
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        kept = action()
-
-    def replay() -> object:
-        graph.replay()
-        return kept
-
-    return replay
+def both_ways(module: torch.nn.Module, given: object) -> tuple[Action, Action]:
+    replayed = Replayed[object](module)
+    return lambda: module(given), lambda: replayed(given)
 
 
 def network(spec: TargetSpec, people: PeopleBatch, device: str, config: TrainConfig) -> dict[str, Action]:
     """Return a training step without the optimiser, and the forward pass, in bf16 autocast."""
     model, loss = build_model(spec, config).to(device), Loss(spec, config)
+    shown = build_model(spec, config).to(device).eval()
     targets: TargetMaps = BatchEncoder(spec).to(device)(PeopleTensors.of(people, device))
     images = torch.randn(len(people.number), 3, *spec.input_hw, device=device).to(memory_format=torch.channels_last)
 
-    def step() -> None:
-        model.train()
+    def step(images: Tensor, targets: TargetMaps) -> Tensor:
+        model.zero_grad()
         with torch.autocast(device, torch.bfloat16):
             stages = model(images)
-        loss(stages, targets).total.backward()  # type: ignore[no-untyped-call]
-        model.zero_grad(set_to_none=True)
+        total = loss(stages, targets).total
+        total.backward()  # type: ignore[no-untyped-call]
+        return total.detach()
 
-    def forward() -> None:
-        model.eval()
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
-            model(images)
+    def forward(images: Tensor) -> Maps:
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+            stages: list[Maps] = shown(images)
+        return stages[-1]
 
-    return {"draw": step, "decode": forward}
+    stepped, shown_as = Replayed(step), Replayed(forward)
+    return {"draw": lambda: stepped(images, targets), "decode": lambda: shown_as(images)}
 
 
 def fitting_network(images: Sequence[Image], side_px: int, batch: int) -> tuple[int, dict[str, Action]]:
@@ -109,14 +106,21 @@ def fitting_network(images: Sequence[Image], side_px: int, batch: int) -> tuple[
         actions: dict[str, Action] = {}
         try:
             actions = network(spec, pad(images, side_px, n), "cuda", TrainConfig.preset("paper"))
-            for action in (*actions.values(), *actions.values()):
-                action()
+            for action in actions.values():
+                for _ in range(FIRST_CALLS + 1):  # the last is captured
+                    action()
             return n, actions
         except torch.cuda.OutOfMemoryError:
             if n == 1:
                 raise
         n //= 2
-        torch.cuda.empty_cache()
+        clear()
+
+
+def clear() -> None:
+    """Give back the memory of networks and graphs that nobody holds any more."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def gpu_rows(images: Sequence[Image], side_px: int, batch: int) -> list[Row]:
@@ -130,7 +134,8 @@ def gpu_rows(images: Sequence[Image], side_px: int, batch: int) -> list[Row]:
         for verb, other in (("draw", "forward and backward"), ("decode", "forward")):
             row = Row(f"{verb} {kind}, {side_px} px, CUDA", people, other if n == batch else f"{other} of {n}, scaled")
             if found:
-                row.actions = {"ours": actions[verb], "graph": graphed(actions[verb]), "other": limits[verb]}
+                launched, replayed = actions[verb]
+                row.actions = {"ours": launched, "graph": replayed, "other": limits[verb]}
                 row.scale = batch / n
             rows.append(row)
     return rows
@@ -145,7 +150,7 @@ def cpu_rows(images: Sequence[Image], side_px: int, batch: int) -> list[Row]:
         kept = codec.encode_batch(people)
         maps = Targets(kept.root_heatmap.copy(), kept.offsets.copy())
         theirs = numba_work(codec, people, kept, maps)
-        for verb, action in work(spec, people, "cpu").items():
+        for verb, (action, _) in work(spec, people, "cpu").items():
             actions = {"ours": action, "other": theirs[verb]}
             rows.append(Row(f"{verb} {kind}, {side_px} px, CPU", people, "numba codec", actions))
     return rows
@@ -162,13 +167,15 @@ def pad(images: Sequence[Image], side_px: int, batch: int) -> PeopleBatch:
 
 
 def measure(rows: Sequence[Row], rounds: int) -> None:
-    """Time every row's sides in turn, the first round for nothing: it warms up."""
-    for r in range(rounds + 1):
+    """Time every row's sides in turn, the first rounds for nothing, and let go of what was timed."""
+    for r in range(-FIRST_CALLS - 1, rounds):
         for row in rows:
             for side, action in row.actions.items():
                 seconds = timing(action, "CUDA" in row.name) * (row.scale if side == "other" else 1)
-                if r:
+                if r >= 0:
                     row.times[side].append(seconds)
+    for row in rows:
+        row.actions.clear()
 
 
 def timing(action: Action, on_gpu: bool) -> float:
@@ -220,9 +227,14 @@ def main() -> None:
     else:
         images, source = coco_people(path), "COCO val2017"
     images = [images[i] for i in rng.permutation(len(images))[: max(arguments.batch, 8)]]
-    rows = [row for side in (384, 512) for row in gpu_rows(images, side, arguments.batch)]
-    rows += cpu_rows(images, 512, 8)
-    measure(rows, arguments.rounds)
+    rows: list[Row] = []
+    for side in (384, 512):
+        rows += (new := gpu_rows(images, side, arguments.batch))
+        measure(new, arguments.rounds)
+        if torch.cuda.is_available():
+            clear()
+    rows += (new := cpu_rows(images, 512, 8))
+    measure(new, arguments.rounds)
     print(text := report(rows, source))
     if arguments.write:
         write_section("GPU", text)

@@ -13,7 +13,9 @@ Letters: B rows of a batch.
 import argparse
 import sys
 import tempfile
+import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -79,37 +81,40 @@ def streamed(store: Path, config: TrainConfig, targets: MapsFrom) -> float:
         return config.steps * config.batch / (time.perf_counter() - start)
 
 
-def report(store: Path, config: TrainConfig) -> str:
-    """Measure and return the machine and the table."""
-    spec = open_store(store).spec
-    flop, peak = step_flop(spec, config), peak_flop_s()
+def run(store: Path, config: TrainConfig, flop: int, peak_flop_s: float) -> list[str]:
+    """Train and return the cells of one line."""
+    torch.cuda.reset_peak_memory_stats()
     logs = trained(store, config)
-    step_s, wait_s = (median(getattr(log, name) for log in logs) for name in ("step_s", "wait_s"))
-    worst_s = sum(log.wait_s for log in logs) / sum(log.step_s for log in logs)
-    reached = flop / step_s
-    lines = [
-        ["a step", f"{1e3 * step_s:.1f} ms"],
-        ["rows trained", f"{config.batch / step_s:.0f} rows/s"],
-        ["waiting for data, the median step", f"{1e3 * wait_s:.3f} ms, {wait_s / step_s:.3%} of it"],
-        ["waiting for data, all steps together", f"{worst_s:.3%}"],
-        ["work of a step", f"{flop / 1e12:.2f} TFLOP"],
-        ["reached", f"{reached / 1e12:.0f} TFLOP/s"],
-        [f"a product of {PEAK_SIDE} x {PEAK_SIDE}", f"{peak / 1e12:.0f} TFLOP/s"],
-        ["share of that", f"{reached / peak:.3f}"],
-        ["most memory taken", f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"],
-        *(
-            [f"stream alone, targets {targets}", f"{streamed(store, config, targets):.0f} rows/s"]
-            for targets in get_args(MapsFrom)
-        ),
+    step_s = median(log.step_s for log in logs)
+    waited = sum(log.wait_s for log in logs) / sum(log.step_s for log in logs)
+    reached, memory = flop / step_s, torch.cuda.max_memory_allocated()
+    return [
+        f"{1e3 * step_s:.1f}",
+        f"{config.batch / step_s:.0f}",
+        f"{waited:.3%}",
+        f"{reached / 1e12:.0f}",
+        f"{reached / peak_flop_s:.3f}",
+        f"{memory / 2**30:.1f}",
+        f"{len(logs)}",
     ]
-    (height, width), rows = spec.input_hw, len(open_store(store))
+
+
+def report(store: Path, config: TrainConfig, ways: Sequence[bool]) -> str:
+    """Measure and return the machine and the table."""
+    spec, n = open_store(store).spec, len(open_store(store))
+    flop, peak = step_flop(spec, config), peak_flop_s()
+    alone = {targets: streamed(store, config, targets) for targets in get_args(MapsFrom)}
+    header = ["network", "step ms", "rows/s", "waiting", "TFLOP/s", "of peak", "GiB", "n"]
+    lines = [["compiled" if way else "as it is", *run(store, replace(config, compile=way), flop, peak)] for way in ways]
+    (height, width), where = spec.input_hw, f"{machine('numpy', 'numba', 'torch')}; {torch.cuda.get_device_name()}."
     text = (
         f"{config.stacks} hourglasses of {config.features[0]} at {height} x {width} px in bf16, {config.batch} rows a "
-        f"step of a store of {rows}, {config.threads} threads that read ahead. {len(logs)} steps, behind {WARM_STEPS} "
-        "that are left out."
+        f"step of a store of {n}, {config.threads} threads that read ahead; medians of n steps, the first {WARM_STEPS} "
+        f"left out; waiting for data as a share of all of them. A step is {flop / 1e12:.2f} TFLOP; the peak, a product "
+        f"of {PEAK_SIDE} x {PEAK_SIDE} in bf16, {peak / 1e12:.0f} TFLOP/s. A stream alone: "
+        f"{' and '.join(f'{rows_s:.0f} rows/s with targets {targets}' for targets, rows_s in alone.items())}."
     )
-    where = f"{machine('numpy', 'numba', 'torch')}; {torch.cuda.get_device_name()}."
-    return f"{where}\n\n{text}\n\n{table(['what', 'measured'], lines)}"
+    return f"{where}\n\n{textwrap.fill(text, 140)}\n\n{table(header, lines)}"
 
 
 def main() -> None:
@@ -118,12 +123,13 @@ def main() -> None:
     parser.add_argument("--preset", default="paper", help="network and recipe (default paper)")
     parser.add_argument("--steps", type=int, default=60, help="steps timed (default 60)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="that read (default: the cores)")
+    parser.add_argument("--compile", action="store_true", help="a line for the compiled network too: minutes more")
     parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("torch finds no CUDA device: not measured")
     config = TrainConfig.preset(arguments.preset, steps=arguments.steps, threads=arguments.threads)
-    print(text := report(arguments.store, config))
+    print(text := report(arguments.store, config, (False, True) if arguments.compile else (False,)))
     if arguments.write:
         write_section("GPU training", text)
 

@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from spmdata.errors import SpecError
 from spmdata.store.reader import Store, open_store
@@ -21,10 +22,12 @@ from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import TrainConfig
 from spmtrain.evaluate import Evaluation, check_evaluates, evaluate
 from spmtrain.log import Log, Step, StepLog
-from spmtrain.loss import Loss
+from spmtrain.loss import Loss, LossTerms
+from spmtrain.maps import TargetMaps
 from spmtrain.model import build_model
 from spmtrain.optim import Ema, build_optimisers, lr_at, set_lr
 from spmtrain.predict import Predictor
+from spmtrain.replay import Replayed
 from spmtrain.stream import ShardStream
 
 
@@ -98,6 +101,8 @@ def fit(
         _fresh_folder(path)
     done = _resumed(path, store, config) if resume else None
     network = build_model(store.spec, config).to(device).train()
+    if config.compile and device.type == "cuda":
+        network.compile_parts()
     criterion = Loss(store.spec, config)
     optimisers = build_optimisers(network, config)
     ema = Ema(network, config.ema)
@@ -112,6 +117,15 @@ def fit(
     launched: deque[Step] = deque()
     losses: list[float] = []
     evaluation = None
+
+    def descend(images: Tensor, targets: TargetMaps) -> LossTerms:
+        """Leave a batch's gradients in the weights."""
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            stages = network(images)
+        terms = criterion(stages, targets)
+        network.zero_grad()
+        terms.total.backward()  # type: ignore[no-untyped-call]
+        return terms._replace(total=terms.total.detach())
 
     def checkpoint() -> Checkpoint:
         return Checkpoint(
@@ -134,6 +148,7 @@ def fit(
             if on_step is not None:
                 on_step(entry)
 
+    gradients = Replayed(descend)
     stream = ShardStream(store, config.batch, config.seed, _threads(config), device, step * config.batch)
     with _torch_threads(config.threads), stream as batches, Log(path.with_name("metrics.jsonl"), first) as log:
         try:
@@ -148,11 +163,7 @@ def fit(
                     mirror_rows(batch.images, batch.targets, mirrored, store.skeleton.flip)
                     lr = lr_at(step + 1, config)
                     set_lr(optimisers, lr)
-                    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                        stages = network(batch.images)
-                    terms = criterion(stages, batch.targets)
-                    network.zero_grad()
-                    terms.total.backward()  # type: ignore[no-untyped-call]
+                    terms = gradients(batch.images, batch.targets)
                     gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf"))
                     for optimiser in optimisers:
                         optimiser.step()

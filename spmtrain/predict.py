@@ -23,6 +23,7 @@ from spmtrain.augment import mirror_maps
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.decode import BatchDecoder, Decoded
 from spmtrain.maps import Maps
+from spmtrain.replay import Replayed
 from spmtrain.stream import normalise
 
 
@@ -62,9 +63,10 @@ class Predictor:
             raise SpecError("device cuda: torch finds no CUDA device here; use --device cpu")
         self.device = torch.device("cuda" if found and device != "cpu" else "cpu")
         self.spec = checkpoint.spec.override(**decode)
-        self.flip = flip
+        self._flip = flip
         self._network = checkpoint.network().to(self.device)
         self._decode = BatchDecoder(self.spec).to(self.device)
+        self._found = Replayed(self._people)
 
     def inputs(self, images: Tensor, cameras: Sequence[Camera | None] | None = None) -> list[People]:
         """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first.
@@ -76,13 +78,15 @@ class Predictor:
         focal_px = [0.0 if camera is None else camera.f_px for camera in cameras or [None] * len(images)]
         with torch.inference_mode():
             f_px = torch.tensor(focal_px, dtype=torch.float64, device=self.device)
-            decoded: Decoded = self._decode(self._maps(normalise(images.to(self.device))), f_px)
-            found = decoded.people()
+            found = self._found(normalise(images.to(self.device)), f_px).people()
         return [replace(people, has_depth=people.has_depth & here) for people, here in zip(found, known, strict=True)]
+
+    def _people(self, images: Tensor, f_px: Tensor) -> Decoded:
+        return self._decode(self._maps(images), f_px)  # type: ignore[no-any-return]
 
     def _maps(self, images: Tensor) -> Maps:
         maps: Maps = self._network(images)[-1]
-        if not self.flip:
+        if not self._flip:
             return maps
         mirrored = mirror_maps(self._network(images.flip(-1))[-1], self.spec.skeleton.flip)
         pairs = zip(maps, mirrored, strict=True)

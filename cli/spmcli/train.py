@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of the first weights and the order of rows.  [default: 0]")
 @click.option("--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core]")
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
+@click.option(
+    "--compile/--no-compile",
+    default=None,
+    help="On a GPU: have torch compile the network first, a minute or two.  [default: no]",
+)
 @click.option("--out", type=PATH, help="Folder for the checkpoint.  [default: run]")
 @talking
 @click.pass_obj

@@ -52,6 +52,7 @@ def test_beta_follows_the_form_of_the_loss() -> None:
         ({"features": [32, 30]}, "features must be"),
         ({"features": []}, "features must be"),
         ({"out": ""}, "out must be a folder"),
+        ({"compile": 1}, "compile must be true or false, got 1"),
         ({"preset": "huge"}, "preset must be one of tiny, small, paper, got 'huge'"),
         ({"preset": ["tiny"]}, "preset must be one of"),
         ({"learning_rate": 1}, "unknown key 'learning_rate'"),

@@ -222,7 +222,7 @@ def test_flip_averages_depth(monkeypatch: pytest.MonkeyPatch) -> None:
         return [maps._replace(root_depth=maps.root_depth * (0.9 if len(calls) == 2 else 1))]
 
     monkeypatch.setattr(made, "_network", nearer)
-    made.flip = True
+    made._flip = True
     (found,) = made.inputs(torch.zeros((1, 64, 96, 3), dtype=torch.uint8), [camera])
     order = np.argsort(found.joints[:, 0, 0])
     np.testing.assert_allclose(found.joints[order][..., :2], people.joints[..., :2], atol=1e-3)

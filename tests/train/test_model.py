@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partialmethod
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from spmdata.errors import SpecError
 from spmdata.skeleton import Skeleton
@@ -90,6 +92,41 @@ def test_gradient_reaches_every_weight(loss_norm: str, block: str) -> None:
     Loss(spec, config)(network(torch.randn(2, 3, 64, 64)), targets).total.backward()  # type: ignore[no-untyped-call]
     without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
+
+
+def test_a_batch_norm_leaves_no_bias_behind_it() -> None:
+    """Only what a branch gives has one; with groups every convolution has."""
+    for norm, more in (("batch", False), ("group", True)):
+        network = build_model(TargetSpec(input_hw=(64, 64)), TrainConfig.from_json({**SMALL, "norm": norm}))
+        biased = {n for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and m.bias is not None}
+        heads = {f"stacks.{stack}.branches.{branch}.3" for stack in (0, 1) for branch in (0, 1)}
+        assert heads <= biased
+        assert (heads < biased) == more
+
+
+@pytest.mark.parametrize("block", ["plain", "bottleneck"])
+def test_a_constant_behind_a_convolution_changes_nothing(block: str) -> None:
+    """Why a bias there is left out: add one to any convolution but the heads, and training sees the same maps."""
+    spec = TargetSpec(input_hw=(64, 64))
+    network = build_model(spec, TrainConfig.from_json({**SMALL, "norm": "batch", "block": block})).double()
+    images = torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    before = network(images)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            module.bias = nn.Parameter(torch.randn(module.out_channels, dtype=torch.float64))
+    for one, two in zip(before, network(images), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, when it looks at what is given
+def test_compiled_in_parts_it_is_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager", fullgraph=True))
+    spec = TargetSpec(input_hw=(64, 64))
+    network, twin = (build_model(spec, TrainConfig(**SMALL)) for _ in range(2))
+    network.compile_parts()
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(network(images), twin(images))
+    assert network.state_dict().keys() == twin.state_dict().keys()
 
 
 def test_first_weights_depend_on_the_seed_alone() -> None:

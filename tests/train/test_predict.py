@@ -78,7 +78,7 @@ def test_flip_averages_with_the_mirror_image(monkeypatch: pytest.MonkeyPatch) ->
     image = np.zeros((1, 96, 128, 3), np.uint8)
     image[..., 64:, :] = 255
     assert len(made.inputs(torch.from_numpy(image))[0]) == 1
-    made.flip = True
+    made._flip = True
     (found,) = made.inputs(torch.from_numpy(image))
     assert found.score.tolist() == pytest.approx([0.5, 0.5], abs=0.02)
     order = np.argsort(found.joints[:, :, 0].mean(1))

@@ -1,0 +1,91 @@
+"""A function of tensors that a GPU replays as one CUDA graph, instead of launching its kernels one by one.
+
+A training step of eight hourglasses is some six thousand launches, which take longer to make than to compute; drawing
+targets is 180, which take six times as long (benchmarks/RESULTS.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+R = TypeVar("R")
+#: Calls of a shape before it is captured: libraries choose algorithms then, and an odd last batch is not worth a graph.
+FIRST_CALLS = 3
+
+
+class Replayed(Generic[R]):
+    """A function that is captured once for every shape of what it is given; on a CPU it is the function itself.
+
+    Parameters
+    ----------
+    function : callable
+        Of tensors and NamedTuples of them, on one device. It may not wait for the device, nor depend on anything else
+        that changes but on tensors that keep their memory, such as weights.
+
+    Notes
+    -----
+    What is returned, and gradients that the function leaves, hold until the next call of that shape.
+    """
+
+    def __init__(self, function: Callable[..., R]) -> None:
+        self._function = function
+        self._calls: Counter[object] = Counter()
+        self._captured: dict[object, tuple[torch.cuda.CUDAGraph, list[Tensor], R]] = {}
+        self._side: torch.cuda.Stream | None = None
+
+    def __call__(self, *given: Any) -> R:
+        """Return what the function returns."""
+        tensors = list(_tensors(given))
+        if not tensors[0].is_cuda:
+            return self._function(*given)
+        shape = tuple((t.shape, t.stride(), t.dtype) for t in tensors)
+        self._calls[shape] += 1
+        if self._calls[shape] <= FIRST_CALLS:
+            return self._beside(given)
+        if shape not in self._captured:
+            self._captured[shape] = self._capture(given)
+        graph, kept, result = self._captured[shape]
+        for ours, theirs in zip(kept, tensors, strict=True):
+            ours.copy_(theirs, non_blocking=True)
+        graph.replay()
+        return result
+
+    def _beside(self, given: tuple[Any, ...]) -> R:
+        """Call the function on the stream that it will be captured on: autograd remembers where weights were used."""
+        here = torch.cuda.current_stream()
+        if self._side is None:
+            self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._side.wait_stream(here)
+        with torch.cuda.stream(self._side):
+            result = self._function(*given)
+        here.wait_stream(self._side)
+        return result
+
+    def _capture(self, given: tuple[Any, ...]) -> tuple[torch.cuda.CUDAGraph, list[Tensor], R]:
+        graph, kept = torch.cuda.CUDAGraph(), _cloned(given)
+        # Other threads go on using the device, as the one that copies the next batch there.
+        with torch.cuda.graph(graph, stream=self._side, capture_error_mode="thread_local"):
+            result = self._function(*kept)
+        return graph, list(_tensors(kept)), result
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested tuples."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _tensors(part)
+
+
+def _cloned(value: Any) -> Any:
+    """Return nested tuples with their tensors cloned."""
+    if isinstance(value, tuple):
+        parts = map(_cloned, value)
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value.clone() if isinstance(value, Tensor) else value
