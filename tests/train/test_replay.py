@@ -66,5 +66,5 @@ def test_gradients_are_those_of_the_function(device: str) -> None:
             torch.testing.assert_close(one.grad, two.grad, rtol=1e-3, atol=1e-5)
             one.data.sub_(one.grad, alpha=0.1)  # the next call sees other weights
             two.data.copy_(one.data)
-    for one, two in zip(network.buffers(), twin.buffers(), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+    for ours, theirs in zip(network.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
