@@ -1,9 +1,10 @@
 """Maps to people for a whole batch on the device: the same definition as the numba codec, without a loop over people.
 
 Peaks by running maxima, ties broken in scan order; then one gather a level of the tree (Nie et al. 2019, section 3).
-Nothing waits for the device and no shape depends on values, so that decoding can be captured as a CUDA graph. On a GPU
-it should cost what its 50 (flat) to 85 launches (COCO's tree) do, 0.2 to 0.35 ms; the heatmaps, read some ten times,
-take 10 us.
+Nothing waits for the device and no shape depends on values, so that decoding can be captured as a CUDA graph
+(`spmtrain.replay`). On a GPU it should cost what its 50 (flat) to 85 launches (COCO's tree) do, 0.2 to 0.35 ms; the
+heatmaps, read some ten times, take 10 us. Measured on an H200, 32 rows: 2 to 3 ms, and 0.3 to 0.4 as a graph, less than
+0.01 of the forward pass.
 
 Letters: B rows; M most people; K joints; D axes; H, W cells; Z the norm of the offsets.
 """

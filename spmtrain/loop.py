@@ -223,7 +223,8 @@ def _resumed(path: Path, store: Store, config: TrainConfig) -> Checkpoint:
 
 
 def _threads(config: TrainConfig) -> int:
-    return config.threads or torch.get_num_threads()
+    """Return how many threads read: more than eight stand in each other's way, at Python's lock (docs/streaming.md)."""
+    return config.threads or min(8, torch.get_num_threads())
 
 
 @contextmanager

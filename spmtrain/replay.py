@@ -1,7 +1,7 @@
 """A function of tensors that a GPU replays as one CUDA graph, instead of launching its kernels one by one.
 
-A training step of eight hourglasses is some six thousand launches, which take longer to make than to compute; drawing
-targets is 180, which take six times as long (benchmarks/RESULTS.md).
+A training step of eight hourglasses is some six thousand launches, which took a processor 223 ms where the GPU, an
+H200, computed for 194; drawing targets is 180 of them, 3 to 5 ms instead of 0.6 (benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ in the kernels: ``count`` and ``ignore`` are equal to the cell (Nie et al. 2019,
 
 What it should cost on a GPU of 3 TB/s, 32 rows of 128 x 128 cells, 17 joints, P = 10: 71 MB of offsets and 9 MB of
 count zeroed, 27 us; 0.2 M entries of neighbourhoods and 0.3 M of Gaussians, some 100 bytes each, 20 to 40 us; and about
-170 launches, which at 4 us each are the most of it: 0.7 ms, or 0.2 to 0.3 ms replayed as a CUDA graph. A training step
-of eight hourglasses on such a batch is 23 TFLOP, 75 ms at 300 TFLOP/s: 1 % of it, and 0.4 %.
+170 launches, which at 4 us each are the most of it: 0.7 ms, or 0.2 to 0.3 ms replayed as a CUDA graph. Measured on an
+H200: 3 to 5 ms, as its processor takes 17 to 26 us a launch, and 0.6 to 0.75 ms as a graph (`spmtrain.replay`), 0.005
+of a training step of eight hourglasses.
 
 Nothing waits for the device, and shapes depend on the tables' shapes alone, so that a graph may be captured. A compiler
 that contracts ``a * b + c`` may move a cell that lies within one rounding of tau. On CPU the result is deterministic;

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--batch", type=int, help="Rows a step.  [default: the preset's; 16 for tiny]")
 @click.option("--lr", type=float, help="Learning rate.  [default: the preset's, else the optimiser's; 0.02 for tiny]")
 @click.option("--seed", type=int, help="Of the first weights and the order of rows.  [default: 0]")
-@click.option("--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core]")
+@click.option(
+    "--threads", type=int, help="Threads that compute, and that read ahead.  [default: every core, and at most 8 read]"
+)
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
 @click.option(
     "--compile/--no-compile",
