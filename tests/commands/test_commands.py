@@ -29,8 +29,8 @@ OPTIONS = {
     "verify-targets": "STORE --nms --max-people --threshold --threads --repair --annotations --images --root "
     "--cameras --json -q -v",
     "inspect": "STORE ROW --write-spec --json -q -v",
-    "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --out "
-    "--json -q -v",
+    "train": "--store --val --resume --config --preset --steps --batch --lr --seed --threads --device --compile "
+    "--out --json -q -v",
     "eval": "CHECKPOINT --store --batch --threads --flip --nms --max-people --threshold --device --json -q -v",
     "skeletons": "--draw --out --json -q -v",
     "sources": "--json -q -v",

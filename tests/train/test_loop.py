@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from spmdata.errors import SpecError, SpmError, StoreError
 from spmdata.store.reader import Store
-from spmdata.stream import RowStream
 from spmdata.stream.buffers import Buffers, RowReader
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import LossNorm, Optimiser, TrainConfig
@@ -30,8 +29,6 @@ from spmtrain.loss import Loss
 from spmtrain.maps import Maps
 from spmtrain.model import Hourglass
 from spmtrain.optim import Ema
-from spmtrain.predict import Predictor
-from spmtrain.replay import FIRST_CALLS
 from spmtrain.stream import ShardStream
 from train.conftest import SPEC, prepared
 
@@ -277,37 +274,3 @@ def test_log_says_how_long_a_step_waited(store: Store, config: TrainConfig, monk
     computed = [log.step_s - log.wait_s for log in logs]
     assert min(computed) < late_s / 2
     assert np.mean([log.wait_s for log in steady]) > 0.9 * late_s - np.mean(computed)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_loss_falls_on_a_gpu(store: Store, config: TrainConfig) -> None:
-    result = fit(store, replace(config, steps=80, device="cuda"))
-    assert np.mean(result.losses[-5:]) < 0.5 * np.mean(result.losses[:5])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_replayed_steps_are_the_steps(store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In bf16, where cuDNN's order of summing is not fixed: nearly."""
-    config = replace(config, steps=12, norm="batch", device="cuda")
-    replayed = fit(store, config)
-    monkeypatch.setattr("spmtrain.replay.FIRST_CALLS", 10**9)
-    launched = fit(store, replace(config, out=f"{config.out}2"))
-    np.testing.assert_allclose(replayed.losses, launched.losses, rtol=0.02)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_predictions_on_a_gpu_are_those_on_a_cpu(store: Store, config: TrainConfig) -> None:
-    """Launched at first, then replayed; convolutions round to TF32, which moves scores a little."""
-    result = fit(store, replace(config, steps=80, device="cuda", norm="batch"))
-    with RowStream(store, 5, once=True, targets="none") as stream:
-        inputs = torch.tensor(next(stream).images)
-    expected = Predictor(result.checkpoint, "cpu", threshold=0.5).inputs(inputs)
-    predictor = Predictor(result.checkpoint, "cuda", threshold=0.5)
-    for _ in range(FIRST_CALLS + 2):
-        for one, two in zip(predictor.inputs(inputs), expected, strict=True):
-            assert len(one) == len(two) > 0
-            np.testing.assert_allclose(one.score, two.score, atol=0.02)
-            np.testing.assert_allclose(one.joints, two.joints, atol=1)
