@@ -221,7 +221,7 @@ def test_size_must_be_the_annotations() -> None:
 def test_wrong_arguments_are_told() -> None:
     with pytest.raises(SpecError, match="quality must be 1 to 100, got 0"):
         fit_image(PNG, (64, 64), (32, 32), 0)
-    with pytest.raises(SpecError, match=r"out must be \(32, 32, 3\) uint8, got \(32, 32\) float64"):
+    with pytest.raises(SpecError, match=r"out must be C-contiguous \(32, 32, 3\) uint8, got \(32, 32\) float64"):
         load_input(PNG, (64, 64), (32, 32), np.zeros((32, 32)))  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="at least 1 px"):
         fit_image(PNG, (0, 64), (32, 32))
