@@ -165,7 +165,8 @@ def load_input(data: bytes | memoryview, size_hw: Size, input_hw: Size, out: Pix
     if out is None:
         out = np.empty((*input_hw, 3), np.uint8)
     elif out.shape != (*input_hw, 3) or out.dtype != np.uint8 or not out.flags.c_contiguous:
-        raise SpecError(f"out must be C-contiguous {(*input_hw, 3)} uint8, got {out.shape} {out.dtype}")
+        got = f"{out.shape} {out.dtype}{'' if out.flags.c_contiguous else ', strided'}"
+        raise SpecError(f"out must be C-contiguous {(*input_hw, 3)} uint8, got {got}")
     letterbox(size_hw, input_hw)  # a wrong size is told before a wrong image
     if data[:3] == _JPEG:
         try:

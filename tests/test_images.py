@@ -79,8 +79,8 @@ def test_padding_and_buffer(size_hw: tuple[int, int]) -> None:
     inside[top : top + height, left : left + width] = True
     assert (plain[~inside] == PAD_VALUE).all()
     assert (plain[inside] > 240).all()
-    strided = np.zeros((384, 768, 3), np.uint8)[:, ::2]
-    np.testing.assert_array_equal(load_input(fitted, size_hw, input_hw, strided), plain)
+    with pytest.raises(SpecError, match=r"out must be C-contiguous .*, got \(384, 384, 3\) uint8, strided"):
+        load_input(fitted, size_hw, input_hw, np.zeros((384, 768, 3), np.uint8)[:, ::2])
 
 
 def test_original_is_kept_unless_it_shrinks() -> None:
