@@ -1,7 +1,8 @@
 """What `spm prepare` plans and what then happens, and how much of its time is compression that nobody can do without.
 
 Each line is a plan and its run in a process of its own: bytes of the store, peak memory as the operating system counted
-it, and seconds from the first shard on, as planned, as they were, and their ratio. With images: the 160 of
+it, worker processes added as if they shared nothing, and seconds from the first shard on, or from the first worker
+process, as planned, as they were, and their ratio. With images: the 160 of
 train2017_mini, five times each; without: an eighth of train2017's annotations. Before that, in one process and by
 turns, rows a second and core of `prepare_store` without images, and of encoding, zstd and crc32c alone on the same
 rows: the same kernels and chunks, no annotations, no checksums of files, no disk. Needs `$SPM_DATA`.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -37,12 +39,15 @@ from spmdata.store.chunks import encode_chunk
 from spmdata.store.ledger import ShardRecord
 
 SPEC = TargetSpec(hierarchical=True)
-CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("no images", "part", {"images": False}),
-    ("no images, --no-maps", "part", {"images": False, "maps": False}),
-    ("images", "mini", {}),
-    ("images, --no-maps", "mini", {"maps": False}),
-    ("images, --views 3", "mini", {"views": 3}),
+#: Name, annotations, options of the plan, and the scheduler.
+CASES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("no images", "part", {"images": False}, "threads"),
+    ("no images, --no-maps", "part", {"images": False, "maps": False}, "threads"),
+    ("images", "mini", {}, "threads"),
+    ("images, --no-maps", "mini", {"maps": False}, "threads"),
+    ("images, --views 3", "mini", {"views": 3}, "threads"),
+    ("no images, processes", "part", {"images": False}, "processes"),
+    ("images, processes", "mini", {}, "processes"),
 )
 
 
@@ -75,29 +80,32 @@ def plan_of(annotations: Path, out: Path, options: dict[str, Any]) -> Plan:
     return plan_store(CocoSource.read(annotations, image_root=root), SPEC, out, **options)
 
 
-def run_one(annotations: Path, out: Path, options: dict[str, Any]) -> dict[str, Any]:
+def run_one(annotations: Path, out: Path, options: dict[str, Any], scheduler: str) -> dict[str, Any]:
     """Plan and run; return the estimate, the times of the shards and the peak memory."""
     plan = plan_of(annotations, out, options)
     times: list[float] = []
+    workers: dict[int | None, int] = {}
 
     def note(*_: object) -> None:
         times.append(time.perf_counter())
+        workers.update({child.pid: process_memory(child.pid or 0)[0] for child in multiprocessing.active_children()})
 
     with Callback(start=note):  # when Dask has the shards, and nothing is done yet
-        prepare_store(plan, on_shard=note)
-    return {"estimate": asdict(plan.estimate), "seconds": times[-1] - times[0], "peak": process_memory()[0]}
+        prepare_store(plan, scheduler=scheduler, on_shard=note)
+    peak = process_memory()[0] + sum(workers.values())
+    return {"estimate": asdict(plan.estimate), "seconds": times[-1] - times[0], "peak": peak}
 
 
-def line(case: str, annotations: Path, out: Path, options: dict[str, Any]) -> list[str]:
+def line(case: str, annotations: Path, out: Path, options: dict[str, Any], scheduler: str) -> list[str]:
     """Run one case in a process of its own and return its row of the table."""
-    command = [sys.executable, __file__, "--one", json.dumps([str(annotations), str(out), options])]
+    command = [sys.executable, __file__, "--one", json.dumps([str(annotations), str(out), options, scheduler])]
     done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    estimate = Estimate(**done["estimate"])
+    estimate, processes = Estimate(**done["estimate"]), scheduler == "processes"
     packed = sum(f.stat().st_size for f in out.parent.rglob("*") if f.is_file())
     pairs = [
         (estimate.bytes / 1e6, packed / 1e6, "MB"),
-        (estimate.memory_bytes(cores()) / 1e6, done["peak"] / 1e6, "MB"),
-        (estimate.seconds(cores(), cores()), done["seconds"], "s"),
+        (estimate.memory_bytes(cores(), processes=processes) / 1e6, done["peak"] / 1e6, "MB"),
+        (estimate.seconds(cores(), cores(), processes=processes), done["seconds"], "s"),
     ]
     texts = [f"{a:.1f}, {b:.1f} {unit} ({a / b:.2f})" for a, b, unit in pairs]
     return [out.suffix, case, f"{estimate.shards}", *texts]
@@ -142,8 +150,8 @@ def main() -> None:
     if "SPM_DATA" not in os.environ:
         raise SystemExit("SPM_DATA is unset: it names the folder with coco/annotations")
     if options.one:
-        annotations, out, case = json.loads(options.one)
-        print(json.dumps(run_one(Path(annotations), Path(out), case)))
+        annotations, out, *case = json.loads(options.one)
+        print(json.dumps(run_one(Path(annotations), Path(out), *case)))
         return
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -155,10 +163,10 @@ def main() -> None:
             for number in range(options.rounds)
         ]
         for form in ("zarr", "h5"):
-            for case, which, keywords in CASES:
+            for case, which, keywords, scheduler in CASES:
                 out = Path(name) / "store" / f"a.{form}"
                 out.parent.mkdir()
-                rows.append(line(case, files[which], out, keywords))
+                rows.append(line(case, files[which], out, keywords, scheduler))
                 shutil.rmtree(out.parent)
     header = (
         "form",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dask.callbacks import Callback
 
 import spmdata.prepare.run as run_module
 from small_coco import write_small_coco
@@ -117,9 +118,18 @@ def test_a_second_run_does_nothing_and_changes_nothing(tmp_path: Path, monkeypat
 @pytest.mark.parametrize("scheduler", ["sync", "processes"])
 def test_every_scheduler_writes_the_same_bytes(tmp_path: Path, scheduler: str) -> None:
     prepare_store(plan_small(tmp_path))
-    other = plan_small(tmp_path, "b.zarr")
-    prepare_store(other, scheduler=scheduler, workers=2)
+    other, at_once = plan_small(tmp_path, "b.zarr"), [0]
+
+    def begun(*_: object) -> None:
+        at_once.append(at_once[-1] + 1)
+
+    def ended(*_: object) -> None:
+        at_once.append(at_once[-1] - 1)
+
+    with Callback(pretask=begun, posttask=ended):
+        prepare_store(other, scheduler=scheduler, workers=2)
     assert tree(other.path) == tree(tmp_path / "a.zarr")
+    assert max(at_once) == {"sync": 1, "processes": 2}[scheduler]  # no shard waits behind others for one worker
 
 
 def test_a_cluster_writes_the_same_bytes(tmp_path: Path) -> None:

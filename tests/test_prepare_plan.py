@@ -13,7 +13,7 @@ import pytest
 
 from small_coco import write_small_coco
 from spmdata.people import Sample
-from spmdata.prepare.plan import SHARING, Estimate, plan_store
+from spmdata.prepare.plan import PROCESS_SECONDS, SHARING, Estimate, plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
@@ -43,31 +43,37 @@ def test_a_plan_estimates_bytes(
 
 
 IN_A_PROCESS = """
-import sys
+import multiprocessing, sys
 from pathlib import Path
 from spmdata.people import Sample
 from spmdata.prepare.plan import plan_store, process_memory
 from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
-annotations, images, out = sys.argv[1:]
+annotations, images, out, scheduler = sys.argv[1:]
 source = CocoSource.read(Path(annotations), image_root=Path(images) if images else None)
 plan = plan_store(source, TargetSpec(hierarchical=True), out, images=bool(images), shard_rows=128)
-prepare_store(plan, workers=2)
-print(plan.estimate.memory_bytes(2), process_memory()[0])
+workers = {}
+def look(*_):
+    workers.update({child.pid: process_memory(child.pid)[0] for child in multiprocessing.active_children()})
+prepare_store(plan, workers=2, scheduler=scheduler, on_shard=look)
+planned = plan.estimate.memory_bytes(2, processes=scheduler == "processes")
+print(planned, process_memory()[0] + sum(workers.values()))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.zarr", "a.h5"])
 @pytest.mark.parametrize("images", [True, False])
-def test_a_plan_estimates_memory_which_workers_bound(tmp_path: Path, name: str, images: bool) -> None:
+@pytest.mark.parametrize("scheduler", ["threads", "processes"])
+def test_a_plan_estimates_memory_which_workers_bound(tmp_path: Path, name: str, images: bool, scheduler: str) -> None:
     """Peaks of processes of their own: near what was planned, and hardly more for six times as many rows."""
     peaks = []
     for rows in (400, 2400):
         annotations = write_small_coco(tmp_path / f"{rows}", rows, images=images)
         folder = str(annotations.parents[1] / "train2017") if images else ""
-        command = [sys.executable, "-c", IN_A_PROCESS, str(annotations), folder, str(tmp_path / f"{rows}-{name}")]
+        command = [sys.executable, "-c", IN_A_PROCESS, str(annotations), folder]
+        command += [str(tmp_path / f"{rows}-{name}"), scheduler]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         planned, peak = map(int, done.stdout.split())
         print(f"{rows} rows: planned {planned / 1e6:.0f} MB, took {peak / 1e6:.0f} MB")
@@ -96,7 +102,7 @@ def test_a_plan_counts_what_making_samples_takes(
 def test_a_plan_counts_rounds_of_workers_and_cores() -> None:
     estimate = Estimate(
         bytes=0, core_seconds=70.0, image_core_seconds=60.0, shards=5, largest=0.2, peak_bytes=900,
-        base_bytes=100, worker_bytes=50, shard_seconds=0.5,
+        base_bytes=100, worker_bytes=50, process_bytes=300, shard_seconds=0.5,
     )  # fmt: skip
     assert estimate.seconds(1, 1) == 70
     assert estimate.seconds(1, 4) == 5 * (2 + 12 / 2)  # two threads for the images of a shard
@@ -107,3 +113,5 @@ def test_a_plan_counts_rounds_of_workers_and_cores() -> None:
     assert replace(estimate, core_seconds=0.1, image_core_seconds=0.0).seconds(2, 2) == 3 * 0.5
     assert estimate.memory_bytes(2) == 900
     assert replace(estimate, peak_bytes=0).memory_bytes(8) == 100 + 5 * 50
+    assert estimate.memory_bytes(2, processes=True) == 900 + 2 * (300 + 50)
+    assert estimate.seconds(4, 4, processes=True) - estimate.seconds(4, 4) == pytest.approx(PROCESS_SECONDS * SHARING)

@@ -24,7 +24,7 @@ from spmcli.options import (
 from spmcli.output import bytes_text, note, print_json, print_pairs, progress, seconds_text
 
 if TYPE_CHECKING:
-    from spmdata.prepare.plan import Plan
+    from spmdata.prepare.plan import Estimate, Plan
     from spmdata.prepare.run import Summary
     from spmdata.store.ledger import ShardRecord
     from spmdata.store.schema import StoreSpec
@@ -94,7 +94,7 @@ def command(
     plan = plan_store(opened, spec, out or Path(f"{source}.zarr"), images=not no_images, maps=not no_maps,
                       views=views, view_ranges=read_views(file) if file else None)  # fmt: skip
     if not settings.json:
-        print_pairs(_plan_lines(plan, workers))
+        print_pairs(_plan_lines(plan, scheduler, workers))
     if dry_run:
         found = survey(opened, images=not no_images)
         if settings.json:
@@ -118,12 +118,11 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
+def _plan_lines(plan: Plan, scheduler: str, workers: int | None) -> list[tuple[str, object]]:
     from spmcli.found import counted
-    from spmdata.prepare.run import cores
 
-    layout, estimate = plan.layout, plan.estimate
-    spec, info, n = layout.spec, layout.source, workers or cores()
+    layout = plan.layout
+    spec, info = layout.spec, layout.source
     tree = "hierarchical" if spec.hierarchical else "flat"
     unusual = [f"{name} {value}" for name, value in spec.changed().items() if name not in SAID]
     kept = ["images"] * layout.images + ["maps"] * layout.maps + ["people"]
@@ -138,9 +137,20 @@ def _plan_lines(plan: Plan, workers: int | None) -> list[tuple[str, object]]:
         ("rows", f"{layout.rows:,} with {layout.people:,} people, {_shards(layout.n_shards)} of {layout.shard_rows}"),
         *(("", f"{part.rows:,} of {_named(part.name, part.split)}, weight {part.weight:g}") for part in info.parts),
         *(("", line) for line in counted(plan.source.findings)),
-        ("estimate", f"{bytes_text(estimate.bytes)}, {seconds_text(estimate.seconds(n, cores()))} and "
-                     f"{bytes_text(estimate.memory_bytes(n))} of memory with {n} workers"),
+        ("estimate", _estimate_line(plan.estimate, scheduler, workers)),
     ]  # fmt: skip
+
+
+def _estimate_line(estimate: Estimate, scheduler: str, workers: int | None) -> str:
+    from spmdata.prepare.run import cores
+
+    size = bytes_text(estimate.bytes)
+    if "://" in scheduler:
+        return f"{size}; each thread of the cluster takes {bytes_text(estimate.worker_bytes)} beside its libraries"
+    n, processes = 1 if scheduler == "sync" else workers or cores(), scheduler == "processes"
+    seconds = seconds_text(estimate.seconds(n, cores(), processes=processes))
+    memory = bytes_text(estimate.memory_bytes(n, processes=processes))
+    return f"{size}, {seconds} and {memory} of memory with {n} {'processes' if processes else 'workers'}"
 
 
 def _named(*words: str) -> str:

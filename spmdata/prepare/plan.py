@@ -63,6 +63,8 @@ COSTS = {
 SHARING = 1.2
 #: Memory of a worker beside its shards: maps that are being drawn, images that are being read.
 MAPS_BYTES, IMAGES_BYTES = 20e6, 10e6
+#: What a worker process holds before its first shard, and what kernels and Pillow add to that; its start, on a core.
+PROCESS_BYTES, KERNELS_BYTES, PILLOW_BYTES, PROCESS_SECONDS = 125e6, 55e6, 15e6, 1.5
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Estimate:
         Memory of this process at its peak so far, and when a run begins.
     worker_bytes : int
         Memory of each worker.
+    process_bytes : int
+        What a worker that is a process holds beside that.
     shard_seconds : float
         Least time of a shard.
     """
@@ -97,21 +101,28 @@ class Estimate:
     peak_bytes: int
     base_bytes: int
     worker_bytes: int
+    process_bytes: int
     shard_seconds: float
 
-    def memory_bytes(self, workers: int) -> int:
-        """Return the peak memory of a run with so many workers in this process."""
-        return max(self.peak_bytes, self.base_bytes + min(workers, self.shards) * self.worker_bytes)
+    def memory_bytes(self, workers: int, *, processes: bool = False) -> int:
+        """Return the peak memory of a run with so many workers, threads of this process or processes beside it.
 
-    def seconds(self, workers: int, cores: int) -> float:
-        """Return how long a run takes from the beginning of its first shard on."""
+        Of processes it is the sum, as if they shared nothing.
+        """
+        at_once = min(workers, self.shards)
+        if processes:
+            return self.peak_bytes + at_once * (self.process_bytes + self.worker_bytes)
+        return max(self.peak_bytes, self.base_bytes + at_once * self.worker_bytes)
+
+    def seconds(self, workers: int, cores: int, *, processes: bool = False) -> float:
+        """Return how long a run takes from the beginning of its first shard on, or of the first worker process."""
         at_once = min(workers, self.shards)
         whole = 1 / self.largest  # shards, the last of which may be small
         rounds = max(whole / at_once, -(-int(whole) // at_once))
         image_threads = min(IMAGE_THREADS, max(1, cores // at_once))
         made = (self.core_seconds - self.image_core_seconds * (1 - 1 / image_threads)) * self.largest
         slower = max(1.0, at_once / cores) * (SHARING if at_once > 1 else 1.0)
-        return rounds * max(made * slower, self.shard_seconds)
+        return rounds * max(made * slower, self.shard_seconds) + processes * slower * PROCESS_SECONDS
 
 
 @dataclass(frozen=True)
@@ -241,17 +252,18 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
         peak_bytes=peak,
         base_bytes=now + costs.run_bytes,
         worker_bytes=int(costs.copies * shard_bytes + MAPS_BYTES * layout.maps + IMAGES_BYTES * layout.images),
+        process_bytes=int(PROCESS_BYTES + KERNELS_BYTES * layout.maps + PILLOW_BYTES * layout.images),
         shard_seconds=costs.shard_seconds,
     )
 
 
-def process_memory() -> tuple[int, int]:
-    """Return what this process holds in memory, in bytes: at its peak so far, and now.
+def process_memory(process: int | str = "self") -> tuple[int, int]:
+    """Return what a process holds in memory, in bytes: at its peak so far, and now; by default this one.
 
     Linux hands ``ru_maxrss`` on from a parent process, so there /proc is asked; elsewhere both are ``ru_maxrss``.
     """
     with suppress(OSError):
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
         return int(status["VmHWM"].split()[0]) * 1024, int(status["VmRSS"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return peak, peak

@@ -170,7 +170,9 @@ def _run_here(
     get = named_schedulers[scheduler]  # of a name, Dask would ask dask.distributed first, which takes 0.2 s to import
     pool = _processes(workers) if scheduler == "processes" else nullcontext()
     with pool as processes, Callback(posttask=posttask):
-        dask.compute(*calls, scheduler=get, num_workers=threads, pool=processes, traverse=False, optimize_graph=False)
+        # A shard at a time: Dask gives a process up to six, so that others had none, and told of six at once.
+        how = {"num_workers": threads, "pool": processes, "chunksize": 1}
+        dask.compute(*calls, scheduler=get, traverse=False, optimize_graph=False, **how)
 
 
 @contextmanager
