@@ -225,6 +225,7 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     start = time.process_time()
     samples = _spread(source, max(1, layout.shard_rows // views))
     sample_seconds = (time.process_time() - start) / len(samples) / views  # most of it where they are drawn
+    _trial(source, bare, path, views, samples[:1])  # what a form needs is imported on first use
     row_bytes, row_seconds = _trial(source, bare, path, views, samples)
     image_seconds = 0.0
     if layout.maps:
@@ -234,7 +235,7 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     if layout.images:
         # The image as it is, and what each view of it costs on top: not all of them are made here.
         seen, some = replace(bare, images=True), _spread(source, TRIAL_IMAGES)
-        _trial(source, seen, path, 1, some[:1])  # what decoding needs is imported on first use
+        _trial(source, seen, path, 1, some[:1])  # as above
         first = np.array(_trial(source, seen, path, 1, some))
         two = np.array(_trial(source, seen, path, 2, some)) if views > 1 else first
         packed, image_seconds = ((first + (views - 1) * (2 * two - first)) / views).tolist()
