@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spmdata.errors import SpecError
+from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
 from spmtrain.augment import mirror_rows, mirrored_rows
 from spmtrain.checkpoint import Checkpoint
@@ -89,7 +89,7 @@ def fit(
         The input size does not fit the network, ``val`` has another, the device is missing, the folder holds a
         checkpoint and ``resume`` was not asked for, or the run to be resumed had other settings.
     SpmError
-        The loss is not finite; the message names the rows of the batch.
+        The loss is not finite; the message names the rows of the batch. Or the device's memory does not suffice.
     """
     store = open_store(store) if isinstance(store, (str, PathLike)) else store
     val = open_store(val) if isinstance(val, (str, PathLike)) else val
@@ -191,6 +191,12 @@ def fit(
             if step >= first:
                 checkpoint().save(path)
             raise
+        except torch.OutOfMemoryError as error:
+            size = "x".join(map(str, store.spec.input_hw))
+            raise SpmError(
+                f"the device's memory does not hold step {step + 1}, of {config.batch} rows of {size} px: take fewer "
+                "with --batch, or a smaller network"
+            ) from error
     return FitResult(path, tuple(losses), evaluation)
 
 

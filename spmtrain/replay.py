@@ -16,6 +16,8 @@ from torch import Tensor
 R = TypeVar("R")
 #: Calls of a shape before it is captured: libraries choose algorithms then, and an odd last batch is not worth a graph.
 FIRST_CALLS = 3
+#: Shapes that are captured, as each keeps memory of its own; further ones are launched kernel by kernel.
+MOST_GRAPHS = 4
 
 
 class Replayed(Generic[R]):
@@ -44,8 +46,7 @@ class Replayed(Generic[R]):
         if not tensors[0].is_cuda:
             return self._function(*given)
         shape = tuple((t.shape, t.stride(), t.dtype) for t in tensors)
-        self._calls[shape] += 1
-        if self._calls[shape] <= FIRST_CALLS:
+        if self._launches(shape):
             return self._beside(given)
         if shape not in self._captured:
             self._captured[shape] = self._capture(given)
@@ -54,6 +55,12 @@ class Replayed(Generic[R]):
             ours.copy_(theirs, non_blocking=True)
         graph.replay()
         return result
+
+    def _launches(self, shape: object) -> bool:
+        """Count a call of a shape; return whether it is launched kernel by kernel."""
+        self._calls[shape] += 1
+        full = len(self._captured) >= MOST_GRAPHS and shape not in self._captured
+        return full or self._calls[shape] <= FIRST_CALLS
 
     def _beside(self, given: tuple[Any, ...]) -> R:
         """Call the function on the stream that it will be captured on: autograd remembers where weights were used."""

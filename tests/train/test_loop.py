@@ -202,6 +202,17 @@ def test_loss_that_is_not_finite_names_the_rows(
     assert not (Path(config.out) / "last.pt").exists()
 
 
+def test_memory_that_does_not_suffice_is_said(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Hourglass, "forward", too_much)
+    with pytest.raises(SpmError, match="does not hold step 1, of 4 rows of 64x96 px: take fewer with --batch"):
+        fit(store, config)
+
+
 def test_refused_store_leaves_no_file_open(store: Store, config: TrainConfig) -> None:
     before = len(os.listdir("/proc/self/fd"))
     attributes = {"spm": store.attributes["spm"] | {"complete": False}}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spmtrain.replay import FIRST_CALLS, Replayed
+from spmtrain.replay import FIRST_CALLS, MOST_GRAPHS, Replayed
 
 
 class Pair(NamedTuple):
@@ -42,6 +42,18 @@ def test_values_are_those_of_the_function(device: str, there: bool) -> None:
             if result.two is not None:
                 torch.testing.assert_close(result.two, torch.full_like(x, call))
     assert function.calls == 2 * (FIRST_CALLS + (1 if device == "cuda" else 4))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["cuda"], indirect=True)
+def test_more_shapes_than_are_captured(device: str) -> None:
+    function = Counted()
+    replayed = Replayed(function)
+    for _ in range(FIRST_CALLS + 2):
+        for n in range(1, MOST_GRAPHS + 3):
+            x = torch.randn(n, 3, device=device)
+            assert torch.equal(replayed(x, Pair(x)).one, 3 * x)
+    assert function.calls == (FIRST_CALLS + 1) * MOST_GRAPHS + 2 * (FIRST_CALLS + 2)
 
 
 def test_gradients_are_those_of_the_function(device: str) -> None:
