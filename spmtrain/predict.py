@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spmdata.camera import Camera
-from spmdata.errors import SpecError
+from spmdata.errors import SpecError, SpmError
 from spmdata.geometry import letterbox
 from spmdata.images import place_pixels
 from spmdata.people import People
@@ -72,13 +72,16 @@ class Predictor:
         """Return the people of network inputs (B, H_px, W_px, 3) uint8, in input px, best first.
 
         In 3D how far away somebody is follows from the camera's focal length alone. Without the camera of an input z is
-        in cm from the person's root, and nobody ``has_depth``.
+        in cm from the person's root, and nobody ``has_depth``. SpmError when the device's memory does not suffice.
         """
         known = np.array([camera is not None for camera in cameras or [None] * len(images)], np.bool_)
         focal_px = [0.0 if camera is None else camera.f_px for camera in cameras or [None] * len(images)]
         with torch.inference_mode():
             f_px = torch.tensor(focal_px, dtype=torch.float64, device=self.device)
-            found = self._found(normalise(images.to(self.device)), f_px).people()
+            try:
+                found = self._found(normalise(images.to(self.device)), f_px).people()
+            except torch.OutOfMemoryError as error:
+                raise SpmError(f"the device's memory does not hold {len(images)} images at once: take fewer") from error
         return [replace(people, has_depth=people.has_depth & here) for people, here in zip(found, known, strict=True)]
 
     def _people(self, images: Tensor, f_px: Tensor) -> Decoded:

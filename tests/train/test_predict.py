@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spmdata.codec import Codec
-from spmdata.errors import SpecError
+from spmdata.errors import SpecError, SpmError
 from spmdata.geometry import letterbox
 from spmdata.people import People
 from spmdata.spec import TargetSpec
@@ -83,6 +83,16 @@ def test_flip_averages_with_the_mirror_image(monkeypatch: pytest.MonkeyPatch) ->
     assert found.score.tolist() == pytest.approx([0.5, 0.5], abs=0.02)
     order = np.argsort(found.joints[:, :, 0].mean(1))
     np.testing.assert_allclose(found.joints[order], people.joints, atol=1e-3)
+
+
+def test_memory_that_does_not_suffice_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(images: Tensor) -> list[Maps]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    made = predictor(TargetSpec(input_hw=(64, 64)), [], monkeypatch)
+    monkeypatch.setattr(made, "_network", too_much)
+    with pytest.raises(SpmError, match="memory does not hold 2 images at once"):
+        made.inputs(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
 
 
 def test_another_input_size_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
