@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -157,7 +157,9 @@ def fit(
                 batch = next(batches)
                 ready = time.perf_counter()
 
-                with _uninterrupted():
+                with (
+                    _uninterrupted() if step >= first else nullcontext()
+                ):  # the first compiles, and has nothing to save
                     mirrored = mirrored_rows(config.seed, batch.position, config.batch, config.mirror)
                     mirrored = mirrored.to(device, non_blocking=True)
                     mirror_rows(batch.images, batch.targets, mirrored, store.skeleton.flip)

@@ -126,6 +126,23 @@ def test_ctrl_c_anywhere_leaves_whole_steps(
         assert torch.equal(one.weights[name], two.weights[name])
 
 
+def test_ctrl_c_in_the_first_step_ends_it_at_once(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be compiling for minutes; there is no step to be saved yet."""
+    updates: list[int] = []
+
+    def interrupted(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Loss, "__call__", interrupted)
+    monkeypatch.setattr(Ema, "update", lambda self, step: updates.append(step))
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, config)
+    assert updates == []
+    assert not (Path(config.out) / "last.pt").exists()
+
+
 @pytest.mark.parametrize("optimiser", ["muon", "adamw", "rmsprop"])
 def test_a_resumed_run_is_the_same_run_bit_for_bit(store: Store, config: TrainConfig, optimiser: Optimiser) -> None:
     config = replace(config, steps=7, warmup=3, optimiser=optimiser, norm="batch", save_every=2)
