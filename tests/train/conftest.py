@@ -15,6 +15,7 @@ from spmdata.prepare.run import prepare_store
 from spmdata.sources.coco import CocoSource
 from spmdata.spec import TargetSpec
 from spmdata.store.reader import Store, open_store
+from spmtrain.config import TrainConfig
 
 SPEC = TargetSpec(input_hw=(64, 96), sigma=2.0, tau=4.0)
 
@@ -44,6 +45,13 @@ def half_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def mapless_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Return the same without maps."""
     return prepared(tmp_path_factory.mktemp("mapless"), SPEC, 3, maps=False)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    """Return three steps of a small network on the CPU, their folder not there yet."""
+    out = str(tmp_path / "deep" / "run")
+    return TrainConfig(features=(16, 16, 16), steps=3, batch=4, threads=1, device="cpu", out=out)
 
 
 @pytest.fixture(autouse=True)

@@ -22,12 +22,6 @@ from spmtrain.optim import Ema
 from spmtrain.stream import ShardStream
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> TrainConfig:
-    out = str(tmp_path / "run")
-    return TrainConfig(features=(16, 16, 16), steps=3, batch=4, threads=1, device="cpu", out=out)
-
-
 def test_interrupt_saves_and_goes_on(store: Store, config: TrainConfig) -> None:
     def interrupt(log: StepLog) -> None:
         if log.step == 2:

@@ -29,12 +29,6 @@ from spmtrain.stream import ShardStream
 from train.conftest import SPEC, prepared
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> TrainConfig:
-    out = str(tmp_path / "deep" / "run")
-    return TrainConfig(features=(16, 16, 16), steps=3, batch=4, threads=1, device="cpu", out=out)
-
-
 @pytest.mark.parametrize("loss_norm", ["mean", "paper"])
 def test_loss_falls_by_half(store: Store, config: TrainConfig, loss_norm: LossNorm) -> None:
     """Five images of noise, each nose a white square, learnt by heart."""
