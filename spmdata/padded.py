@@ -94,6 +94,18 @@ class Decoded(NamedTuple):
     has_depth: NDArray[np.bool_]
     cells: NDArray[np.int64]
 
+    @staticmethod
+    def nobody(n: int, people: int, joints: int, axes: int) -> Decoded:
+        """Return n rows with room for so many people, of whom nobody is found."""
+        return Decoded(
+            number=np.zeros(n, np.int64),
+            joints=np.zeros((n, people, joints, axes), np.float32),
+            visible=np.zeros((n, people, joints), np.uint8),
+            score=np.zeros((n, people), np.float32),
+            has_depth=np.zeros((n, people), np.bool_),
+            cells=np.zeros((n, people, 2), np.int64),
+        )
+
     def people(self) -> list[People]:
         """Return the people of each row without padding."""
         there = np.arange(self.score.shape[1]) < self.number[:, None]

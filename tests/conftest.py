@@ -5,6 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from spmdata.codec.tiers import COLLIDE, DECODE, ENCODE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled() -> None:
+    """Compile at once: which test comes first should not decide what it tests."""
+    for tier in (ENCODE, DECODE, COLLIDE):
+        tier.settled = True
+
 
 @pytest.fixture(scope="session")
 def spm_data() -> Path:

@@ -18,7 +18,9 @@ def test_a_change_in_a_called_kernel_reaches_its_cached_callers(tmp_path: Path) 
 import numpy as np
 from spmdata import Codec, TargetSpec
 from spmdata.codec import Targets
+from spmdata.codec.tiers import DECODE
 codec = Codec(TargetSpec(input_hw=(64, 64), norm="none"))
+DECODE.settled = True
 heatmap, offsets = np.zeros((16, 16), np.float32), np.full((17, 2, 16, 16), 2, np.float32)
 heatmap[3, 5] = 1
 print(codec.decode(Targets(heatmap, offsets)).joints[0, 0, 0])

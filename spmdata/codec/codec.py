@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spmdata.camera import Camera
-from spmdata.codec.constants import rules_of, tree_of
-from spmdata.codec.first_call import compiling
+from spmdata.codec.constants import focal_px, rules_of, tree_of
 from spmdata.codec.kept import Kept, no_memory
 from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
+from spmdata.codec.tiers import COLLIDE, DECODE, DECODE_S, ENCODE, JOINT_ROW_S, MEET_S, compiling
 from spmdata.errors import SpecError
-from spmdata.kernels import batch, past, tables
+from spmdata.kernels import past, tables
 from spmdata.kernels.rules import MEAN, Rules
 from spmdata.padded import Decoded, PeopleBatch, pad_people
 from spmdata.people import People
@@ -170,20 +170,13 @@ class Codec:
         self._check_targets(targets, n)
         if dims == 3 and (targets.root_depth is None or cameras is None):
             raise SpecError("3D targets decode by root_depth and a camera an image: pass both, or use a spec of dims 2")
-        found = Decoded(
-            number=np.zeros(n, np.int64),
-            joints=np.zeros((n, most, k, dims), np.float32),
-            visible=np.zeros((n, most, k), np.uint8),
-            score=np.zeros((n, most), np.float32),
-            has_depth=np.zeros((n, most), np.bool_),
-            cells=np.zeros((n, most, 2), np.int64),
-        )
+        found = Decoded.nobody(n, most, k, dims)
         heatmaps, offsets = (np.ascontiguousarray(maps, np.float32) for maps in targets[:2])
         counts = np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else targets.count
         depths = np.empty((n, 0, 0), np.float32) if targets.root_depth is None else targets.root_depth
         tree, rules = self._tree, self._rules
-        batch.decode_rows(
-            *(heatmaps, offsets, counts, depths, self._focal_px(cameras, n), tree.parents, tree.order),
+        DECODE.take(n * DECODE_S)(
+            *(heatmaps, offsets, counts, depths, focal_px(cameras, n), tree.parents, tree.order),
             *(rules.anchor_root, rules.norm, rules.stride, rules.origin_px, self.spec.threshold, self.spec.nms),
             *(found.number, found.cells, found.score, found.joints, found.visible, found.has_depth),
         )
@@ -209,20 +202,27 @@ class Codec:
         out = Reads.empty(*people.visible.shape)
         has_depth = people.has_depth.copy()  # for read-only arrays kernels would be compiled once more
         links, stand = tables.new_links(*rows.joints.shape[1:3]), np.empty((len(self.spec.skeleton), 2))
-        batch.collide_row(
+        COLLIDE.take(len(people) ** 2 * MEET_S)(
             rows, 0, has_depth, self._tree, self._rules, *self.spec.map_hw, slack_cell, links, stand, out.roots,
             out.z_roots, out.drawn, out.supervised, out.cells, out.read, out.direct, out.path, out.mixed,
         )  # fmt: skip
         return out
 
-    def warm_up(self, *, decode: bool = True) -> None:
+    def warm_up(self, *, decode: bool = True, rows: float = np.inf, people: float = np.inf) -> None:
         """Compile (or load from the cache) every kernel: once in the parent, before workers start.
 
         Parameters
         ----------
         decode : bool
             False: the encoder alone, nearly half the time.
+        rows, people : float
+            How many will be asked for: few are not worth it, and done in plain Python (`spmdata.codec.tiers`).
         """
+        few = ENCODE.affords(self._seconds(people)) and (not decode or DECODE.affords(rows * DECODE_S))
+        if few:
+            return
+        for tier in (ENCODE, DECODE, COLLIDE) if decode else (ENCODE,):
+            tier.settled = True
         nobody = People.empty(len(self.spec.skeleton), self.spec.dims)
         with compiling():
             targets = self.encode(nobody)
@@ -249,7 +249,7 @@ class Codec:
                 )
         rows = tables.Rows(
             *(people.number.astype(np.int64), people.joints, people.visible, people.bbox, people.ignore),
-            self._focal_px(cameras, n),
+            focal_px(cameras, n),
         )
         areas = people.area if self._rules.overlap != MEAN else None
         return rows, (areas, None if areas is None and self.spec.dims == 2 else people.has_depth)
@@ -263,17 +263,16 @@ class Codec:
         held: NDArray[np.int64],
     ) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
-        tree, rules = tuple(self._tree), tuple(self._rules)
-        beyond, scratch = boxes.shape[1] == 0 and past.goes_past(maps), self._scratch.arrays(rows.joints.shape[1])
-        batch.encode_rows(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, beyond, *scratch)
+        tree, rules, kept = tuple(self._tree), tuple(self._rules), boxes.shape[1] > 0
+        now = kept or ENCODE.settled
+        kernel = ENCODE.compiled if now else ENCODE.take(self._seconds(float(rows.number.sum())))
+        beyond = not kept and kernel is ENCODE.compiled and past.goes_past(maps)
+        scratch = self._scratch.arrays(rows.joints.shape[1])
+        kernel(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, beyond, *scratch)
 
-    def _focal_px(self, cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
-        """Return the focal length of each of n cameras, 1 where there is none."""
-        if cameras is None:
-            return np.ones(n)
-        if len(cameras) != n:
-            raise SpecError(f"{n} images need {n} cameras, got {len(cameras)}")
-        return np.array([1.0 if camera is None else camera.f_px for camera in cameras], np.float64)
+    def _seconds(self, people: float) -> float:
+        """Return how long plain Python takes to draw so many people."""
+        return people * len(self.spec.skeleton) * (2 * self._rules.reach + 1) * JOINT_ROW_S
 
     @cached_property
     def _row_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -1,11 +1,15 @@
-"""The constants of a spec, in the form in which kernels take them."""
+"""The constants of a spec and of cameras, in the form in which kernels take them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spmdata.camera import Camera
+from spmdata.errors import SpecError
 from spmdata.geometry import cell_origin_px
 from spmdata.kernels.rules import Rules
 from spmdata.kernels.tables import Tree
@@ -40,3 +44,12 @@ def tree_of(spec: TargetSpec) -> Tree:
     chosen = rooted[root] if root in rooted else (tree.joints.index(root),)
     order = np.array(tree.order(), np.int64)
     return Tree(np.array(tree.parents, np.int64), order, np.isin(np.arange(len(tree)), chosen))
+
+
+def focal_px(cameras: Sequence[Camera | None] | None, n: int) -> NDArray[np.float64]:
+    """Return the focal length of each of n cameras, 1 where there is none."""
+    if cameras is None:
+        return np.ones(n)
+    if len(cameras) != n:
+        raise SpecError(f"{n} images need {n} cameras, got {len(cameras)}")
+    return np.array([1.0 if camera is None else camera.f_px for camera in cameras], np.float64)

@@ -68,3 +68,5 @@ def _write_plainly(array: NDArray[Any], v: int, u: int, value: Any, name: int) -
 read: Any = _read_plainly if PLAIN else intrinsic(prefer_literal=True)(_read)
 #: write(array, v, u, value, name) is array[v, u] = value.
 write: Any = _write_plainly if PLAIN else intrinsic(prefer_literal=True)(_write)
+#: The same as plain Python.
+PLAINLY = ((read, _read_plainly), (write, _write_plainly))

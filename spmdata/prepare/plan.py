@@ -220,7 +220,7 @@ def plan_store(
 def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     """Make a few rows spread over the set and count what one costs."""
     if layout.maps:
-        Codec(layout.spec).warm_up(decode=False)
+        Codec(layout.spec).warm_up(decode=False, people=layout.people)
     bare, views = replace(layout, images=False, maps=False), layout.views
     start = time.process_time()
     samples = _spread(source, max(1, layout.shard_rows // views))

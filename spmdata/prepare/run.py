@@ -116,8 +116,8 @@ def prepare_store(
             if shard not in done
         ]
         if tasks and plan.layout.maps:
-            # Compiled once here: many cold processes would race for the cache.
-            Codec(plan.layout.spec).warm_up(decode=False)
+            # Compiled once here, if at all: many cold processes would race for the cache.
+            Codec(plan.layout.spec).warm_up(decode=False, people=plan.layout.people)
 
         def finished(record: ShardRecord) -> None:
             done[record.shard] = record

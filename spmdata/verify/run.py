@@ -59,7 +59,7 @@ def verify_store(
     """
     store = open_store(path)
     codec = Codec(store.spec.override(**decode))
-    codec.warm_up()
+    codec.warm_up(rows=store.layout.rows, people=store.layout.people)
     damage = check_store(path)
     rows = _readable_rows(store, damage)
     batches = [rows[i : i + BATCH_ROWS] for i in range(0, len(rows), BATCH_ROWS)]
