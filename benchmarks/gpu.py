@@ -113,7 +113,7 @@ def fitting_network(images: Sequence[Image], side_px: int, batch: int) -> tuple[
         except torch.cuda.OutOfMemoryError:
             if n == 1:
                 raise
-        n //= 2
+        n, actions = n // 2, {}
         clear()
 
 

@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="made by spm prepare coco --hier")
     parser.add_argument("--preset", default="paper", help="network and recipe (default paper)")
     parser.add_argument("--steps", type=int, default=60, help="steps timed (default 60)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="that read (default: the cores)")
+    parser.add_argument("--threads", type=int, default=8, help="that read (default 8, as spm train on as many cores)")
     parser.add_argument("--compile", action="store_true", help="a line for the compiled network too: minutes more")
     parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
     arguments = parser.parse_args()

@@ -18,7 +18,7 @@ from spmdata.store.durable import write_file
 from spmtrain.config import TrainConfig
 from spmtrain.model import Hourglass, build_model
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,7 @@ class TrainConfig:
         ``auto`` takes a CUDA device when there is one.
     compile : bool
         On a GPU, have torch compile the network: a minute or two before the first step, then 99 ms a step of the
-        preset ``paper`` instead of 136 (docs/training.md). It takes a C compiler. A CPU does without.
+        preset ``paper`` instead of 136 (docs/training.md). It takes a C compiler.
     out : str
         Folder for the checkpoint ``last.pt``.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import threading
 import time
@@ -13,21 +15,19 @@ from os import PathLike
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
 from spmtrain.augment import mirror_rows, mirrored_rows
 from spmtrain.checkpoint import Checkpoint
 from spmtrain.config import TrainConfig
+from spmtrain.descent import Descent, memory_for
 from spmtrain.evaluate import Evaluation, check_evaluates, evaluate
 from spmtrain.log import Log, Step, StepLog
-from spmtrain.loss import Loss, LossTerms
-from spmtrain.maps import TargetMaps
+from spmtrain.loss import Loss
 from spmtrain.model import build_model
 from spmtrain.optim import Ema, build_optimisers, lr_at, set_lr
 from spmtrain.predict import Predictor
-from spmtrain.replay import Replayed
 from spmtrain.stream import ShardStream
 
 
@@ -100,12 +100,13 @@ def fit(
     if not resume:
         _fresh_folder(path)
     done = _resumed(path, store, config) if resume else None
-    network = build_model(store.spec, config).to(device).train()
-    if config.compile and device.type == "cuda":
+    with memory_for("the network: take a smaller one"):
+        network = build_model(store.spec, config).to(device).train()
+        ema = Ema(network, config.ema)
+    if config.compile:
         network.compile_parts()
-    criterion = Loss(store.spec, config)
+    descent = Descent(network, Loss(store.spec, config))
     optimisers = build_optimisers(network, config)
-    ema = Ema(network, config.ema)
     step, best = 0, -1.0
     if done is not None:
         network.load_state_dict(done.weights)
@@ -117,15 +118,6 @@ def fit(
     launched: deque[Step] = deque()
     losses: list[float] = []
     evaluation = None
-
-    def descend(images: Tensor, targets: TargetMaps) -> LossTerms:
-        """Leave a batch's gradients in the weights."""
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            stages = network(images)
-        terms = criterion(stages, targets)
-        network.zero_grad()
-        terms.total.backward()  # type: ignore[no-untyped-call]
-        return terms._replace(total=terms.total.detach())
 
     def checkpoint() -> Checkpoint:
         return Checkpoint(
@@ -148,7 +140,6 @@ def fit(
             if on_step is not None:
                 on_step(entry)
 
-    gradients = Replayed(descend)
     stream = ShardStream(store, config.batch, config.seed, _threads(config), device, step * config.batch)
     with _torch_threads(config.threads), stream as batches, Log(path.with_name("metrics.jsonl"), first) as log:
         try:
@@ -157,15 +148,15 @@ def fit(
                 batch = next(batches)
                 ready = time.perf_counter()
 
-                with (
-                    _uninterrupted() if step >= first else nullcontext()
-                ):  # the first compiles, and has nothing to save
+                # The first step may compile for minutes, and there is nothing yet that could be saved by halves.
+                whole = _uninterrupted() if step >= first else nullcontext()
+                with whole:
                     mirrored = mirrored_rows(config.seed, batch.position, config.batch, config.mirror)
                     mirrored = mirrored.to(device, non_blocking=True)
                     mirror_rows(batch.images, batch.targets, mirrored, store.skeleton.flip)
                     lr = lr_at(step + 1, config)
                     set_lr(optimisers, lr)
-                    terms = gradients(batch.images, batch.targets)
+                    terms = descent(batch.images, batch.targets)
                     gradient = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip or float("inf"))
                     for optimiser in optimisers:
                         optimiser.step()
@@ -181,7 +172,12 @@ def fit(
                 if evaluates or saves:
                     tell(on_step)
                 if val is not None and evaluates:
-                    evaluation = evaluate(Predictor(checkpoint(), device.type), val, threads=_threads(config))
+                    try:
+                        predictor = Predictor(checkpoint(), device.type)
+                        evaluation = evaluate(predictor, val, batch=min(16, config.batch), threads=_threads(config))
+                    except SpmError:  # memory, say, after hours
+                        checkpoint().save(path)
+                        raise
                     log.write({"step": step, "evaluation": evaluation.to_json()})
                     if best < (reached := evaluation.scores.AP):
                         best = reached
@@ -193,12 +189,6 @@ def fit(
             if step >= first:
                 checkpoint().save(path)
             raise
-        except torch.OutOfMemoryError as error:
-            size = "x".join(map(str, store.spec.input_hw))
-            raise SpmError(
-                f"the device's memory does not hold step {step + 1}, of {config.batch} rows of {size} px: take fewer "
-                "with --batch, or a smaller network"
-            ) from error
     return FitResult(path, tuple(losses), evaluation)
 
 
@@ -206,7 +196,12 @@ def _device(config: TrainConfig) -> torch.device:
     found = torch.cuda.is_available()
     if config.device == "cuda" and not found:
         raise SpecError("device cuda: torch finds no CUDA device here; use --device cpu")
-    return torch.device("cuda" if found and config.device != "cpu" else "cpu")
+    device = torch.device("cuda" if found and config.device != "cpu" else "cpu")
+    if config.compile and device.type == "cpu":
+        raise SpecError("compile: this run computes on a CPU, which does without; use --no-compile")
+    if config.compile and not any(map(shutil.which, filter(None, (os.environ.get("CC"), "gcc", "clang", "cc")))):
+        raise SpecError("compile: torch finds no C compiler; install gcc, or use --no-compile")
+    return device
 
 
 def _fresh_folder(path: Path) -> None:

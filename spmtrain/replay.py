@@ -1,7 +1,7 @@
 """A function of tensors that a GPU replays as one CUDA graph, instead of launching its kernels one by one.
 
-A training step of eight hourglasses is some six thousand launches, which took a processor 223 ms where the GPU, an
-H200, computed for 194; drawing targets is 180 of them, 3 to 5 ms instead of 0.6 (benchmarks/RESULTS.md).
+A training step of eight hourglasses is some six thousand launches, which took a processor 223 ms where an H200 computed
+for 194 (profiled once; docs/training.md); drawing targets is 170, 4 to 5 ms against 0.6 to 0.8 (benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ MOST_GRAPHS = 4
 class Replayed(Generic[R]):
     """A function that is captured once for every shape of what it is given; on a CPU it is the function itself.
 
+    For one thread at a time.
+
     Parameters
     ----------
     function : callable
-        Of tensors and NamedTuples of them, on one device. It may not wait for the device, nor depend on anything else
-        that changes but on tensors that keep their memory, such as weights.
+        Of tensors on one device, of NamedTuples of them, and of None; returns such. It never waits for the device. All
+        else that it uses stays as it is, but for the values of tensors that keep their memory, such as weights. It is
+        called in one mode: with gradients, without, or for inference.
 
     Notes
     -----
-    What is returned, and gradients that the function leaves, hold until the next call of that shape.
+    What is returned holds until the next call of that shape. Gradients are to be returned as well, not left in weights:
+    each captured shape has memory of its own for them.
     """
 
     def __init__(self, function: Callable[..., R]) -> None:
@@ -41,13 +45,12 @@ class Replayed(Generic[R]):
         self._side: torch.cuda.Stream | None = None
 
     def __call__(self, *given: Any) -> R:
-        """Return what the function returns."""
-        tensors = list(_tensors(given))
-        if not tensors[0].is_cuda:
+        """Return what the function returns; TypeError for arguments that it does not take."""
+        shape, tensors = _shape(given), list(_tensors(given))
+        if not tensors or not tensors[0].is_cuda:
             return self._function(*given)
-        shape = tuple((t.shape, t.stride(), t.dtype) for t in tensors)
         if self._launches(shape):
-            return self._beside(given)
+            return self._beside(given, tensors[0].device)
         if shape not in self._captured:
             self._captured[shape] = self._capture(given)
         graph, kept, result = self._captured[shape]
@@ -62,11 +65,11 @@ class Replayed(Generic[R]):
         full = len(self._captured) >= MOST_GRAPHS and shape not in self._captured
         return full or self._calls[shape] <= FIRST_CALLS
 
-    def _beside(self, given: tuple[Any, ...]) -> R:
+    def _beside(self, given: tuple[Any, ...], device: torch.device) -> R:
         """Call the function on the stream that it will be captured on: autograd remembers where weights were used."""
-        here = torch.cuda.current_stream()
+        here = torch.cuda.current_stream(device)
         if self._side is None:
-            self._side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._side.wait_stream(here)
         with torch.cuda.stream(self._side):
             result = self._function(*given)
@@ -79,6 +82,17 @@ class Replayed(Generic[R]):
         with torch.cuda.graph(graph, stream=self._side, capture_error_mode="thread_local"):
             result = self._function(*kept)
         return graph, list(_tensors(kept)), result
+
+
+def _shape(value: Any) -> object:
+    """Return what a graph is captured for: how nested tuples are made up, and of which tensors."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype, value.device
+    if isinstance(value, tuple):
+        return tuple(map(_shape, value))
+    if value is not None:
+        raise TypeError(f"Replayed takes tensors, tuples of them, and None; got {type(value).__name__}")
+    return None
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

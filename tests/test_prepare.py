@@ -239,8 +239,9 @@ def test_plans_are_honest_about_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="cannot read any; name their folder"):
         plan_store(source, SPEC, tmp_path / "a.zarr")
     plan = plan_store(source, SPEC, tmp_path / "a.zarr", images=False)
-    with pytest.raises(SpecError, match="scheduler must be threads"):
-        prepare_store(plan, scheduler="fast")
+    for scheduler in ("fast", "bogus://there"):
+        with pytest.raises(SpecError, match="scheduler must be threads"):
+            prepare_store(plan, scheduler=scheduler)
     with pytest.raises(SpecError, match="workers must be at least 1"):
         prepare_store(plan, workers=0)
     assert not plan.path.exists()

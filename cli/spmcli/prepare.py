@@ -83,10 +83,11 @@ def command(
     from spmcli.found import print_found
     from spmdata.prepare.findings import survey
     from spmdata.prepare.plan import plan_store
-    from spmdata.prepare.run import prepare_store
+    from spmdata.prepare.run import check_scheduler, prepare_store
     from spmdata.spec_file import read_views
 
     settings.resume = "run the same command again to resume"
+    check_scheduler(scheduler, workers)
     changes = given(rest, "preset", "hierarchical", "input_hw", "stride")
     where = given(rest, "annotations", "images", "root", "split", "skeleton", "all_images", "rows", "seed", "cameras")
     take_mix(source, mix, where)
@@ -98,7 +99,7 @@ def command(
     if dry_run:
         found = survey(opened, images=not no_images)
         if settings.json:
-            print_json({"version": 1, "plan": _plan_json(plan), "found": found.to_json()})
+            print_json({"version": 1, "plan": _plan_json(plan, scheduler, workers), "found": found.to_json()})
         else:
             print_found(found)
         return
@@ -111,7 +112,7 @@ def command(
     for line in summary.notes:
         note(settings, line)
     if settings.json:
-        print_json({"version": 1, "plan": _plan_json(plan), "summary": _summary_json(summary)})
+        print_json({"version": 1, "plan": _plan_json(plan, scheduler, workers), "summary": _summary_json(summary)})
     else:
         print_pairs(_summary_lines(plan, summary))
     if summary.totals.skipped:
@@ -142,15 +143,23 @@ def _plan_lines(plan: Plan, scheduler: str, workers: int | None) -> list[tuple[s
 
 
 def _estimate_line(estimate: Estimate, scheduler: str, workers: int | None) -> str:
-    from spmdata.prepare.run import cores
+    from spmdata.prepare.run import is_cluster
 
     size = bytes_text(estimate.bytes)
-    if "://" in scheduler:
+    if is_cluster(scheduler):
         return f"{size}; each thread of the cluster takes {bytes_text(estimate.worker_bytes)} beside its libraries"
-    n, processes = 1 if scheduler == "sync" else workers or cores(), scheduler == "processes"
-    seconds = seconds_text(estimate.seconds(n, cores(), processes=processes))
-    memory = bytes_text(estimate.memory_bytes(n, processes=processes))
-    return f"{size}, {seconds} and {memory} of memory with {n} {'processes' if processes else 'workers'}"
+    n, seconds, memory = _costs(estimate, scheduler, workers)
+    who = "worker process" if scheduler == "processes" else "worker"
+    many = "es" if scheduler == "processes" else "s"
+    return f"{size}, {seconds_text(seconds)} and {bytes_text(memory)} of memory with {n} {who}{many * (n > 1)}"
+
+
+def _costs(estimate: Estimate, scheduler: str, workers: int | None) -> tuple[int, float, int]:
+    """Return how many work at once on this machine, and the seconds and bytes of memory that they take."""
+    from spmdata.prepare.run import cores
+
+    n, processes = 1 if scheduler == "sync" else min(workers or cores(), estimate.shards), scheduler == "processes"
+    return n, estimate.seconds(n, cores(), processes=processes), estimate.memory_bytes(n, processes=processes)
 
 
 def _named(*words: str) -> str:
@@ -172,11 +181,16 @@ def _size(hw: tuple[int, int]) -> str:
     return f"{hw[0]}x{hw[1]}"
 
 
-def _plan_json(plan: Plan) -> dict[str, Any]:
+def _plan_json(plan: Plan, scheduler: str, workers: int | None) -> dict[str, Any]:
     from dataclasses import asdict
 
-    findings = dict(plan.source.findings)
-    return {"store": str(plan.path), "findings": findings, "estimate": asdict(plan.estimate),
+    from spmdata.prepare.run import is_cluster
+
+    findings, estimate = dict(plan.source.findings), asdict(plan.estimate)
+    if not is_cluster(scheduler):
+        costs = _costs(plan.estimate, scheduler, workers)
+        estimate |= dict(zip(("workers", "seconds", "memory_bytes"), costs, strict=True))
+    return {"store": str(plan.path), "findings": findings, "estimate": estimate,
             "shards": plan.layout.n_shards, **plan.layout.attributes()["spm"]}  # fmt: skip
 
 

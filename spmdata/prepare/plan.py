@@ -111,7 +111,7 @@ class Estimate:
         """
         at_once = min(workers, self.shards)
         if processes:
-            return self.peak_bytes + at_once * (self.process_bytes + self.worker_bytes)
+            return max(self.peak_bytes, self.base_bytes) + at_once * (self.process_bytes + self.worker_bytes)
         return max(self.peak_bytes, self.base_bytes + at_once * self.worker_bytes)
 
     def seconds(self, workers: int, cores: int, *, processes: bool = False) -> float:
@@ -259,13 +259,15 @@ def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
 
 
 def process_memory(process: int | str = "self") -> tuple[int, int]:
-    """Return what a process holds in memory, in bytes: at its peak so far, and now; by default this one.
+    """Return what a process holds in memory, in bytes: at its peak so far, and now; zeros for one that has ended.
 
     Linux hands ``ru_maxrss`` on from a parent process, so there /proc is asked; elsewhere both are ``ru_maxrss``.
     """
-    with suppress(OSError):
+    with suppress(OSError, KeyError):  # what is ending has no memory any more
         status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
         return int(status["VmHWM"].split()[0]) * 1024, int(status["VmRSS"].split()[0]) * 1024
+    if process != "self":
+        return 0, 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return peak, peak
 

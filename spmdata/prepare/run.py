@@ -134,15 +134,25 @@ def _runner(
     scheduler: str, workers: int | None
 ) -> Callable[[Sequence[ShardTask], Callable[[ShardRecord], None]], None]:
     """Return what runs tasks and reports each record as it comes; SpecError before anything is touched."""
+    check_scheduler(scheduler, workers)
+    if is_cluster(scheduler):
+        return lambda tasks, finished: _run_on_cluster(tasks, finished, scheduler)
+    return lambda tasks, finished: _run_here(tasks, finished, scheduler, workers or cores())
+
+
+def check_scheduler(scheduler: str, workers: int | None) -> None:
+    """Raise SpecError unless `prepare_store` can run with these."""
     if workers is not None and workers < 1:
         raise SpecError(f"workers must be at least 1, got {workers}")
-    if scheduler in ("threads", "processes", "sync"):
-        return lambda tasks, finished: _run_here(tasks, finished, scheduler, workers or cores())
-    if "://" in scheduler:
-        return lambda tasks, finished: _run_on_cluster(tasks, finished, scheduler)
-    raise SpecError(
-        f"scheduler must be threads, processes, sync or an address such as tcp://host:8786, got {scheduler!r}"
-    )
+    if scheduler not in ("threads", "processes", "sync") and not is_cluster(scheduler):
+        raise SpecError(
+            f"scheduler must be threads, processes, sync or an address such as tcp://host:8786, got {scheduler!r}"
+        )
+
+
+def is_cluster(scheduler: str) -> bool:
+    """Return whether a scheduler is one of Dask's, at an address."""
+    return scheduler.startswith(("tcp://", "tls://"))
 
 
 def cores() -> int:
@@ -215,7 +225,7 @@ def _run_on_cluster(tasks: Sequence[ShardTask], finished: Callable[[ShardRecord]
 
     try:
         connected = Client(address, set_as_default=False)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SpmError(f"{error}; start it (dask scheduler), or see whether that is its address") from error
     with connected as client:
         try:

@@ -110,7 +110,7 @@ def test_flipped_bit_is_refused_or_harmless(tmp_path: Path, checkpoint: Checkpoi
 @pytest.mark.parametrize("content", [{"spm_checkpoint": 1}, {"state_dict": {}}, [1]])
 def test_other_version_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "x.pt")
-    with pytest.raises(SpmError, match=r"checkpoint format 2 expected, found (1|None)"):
+    with pytest.raises(SpmError, match=r"checkpoint format 3 expected, found (1|None)"):
         Checkpoint.load(tmp_path / "x.pt")
 
 

@@ -187,7 +187,7 @@ def perfect(spec: TargetSpec, people: list[People], cameras: list[Camera], patch
         return [Maps(*(torch.from_numpy(maps) for maps in (drawn.root_heatmap, drawn.offsets, drawn.root_depth)))]
 
     made = Predictor(checkpoint, "cpu")
-    patch.setattr(made, "_network", network)
+    patch.setattr(made._finder, "network", network)
     return made
 
 
@@ -213,7 +213,7 @@ def test_flip_averages_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, source, affine = SPEC, Scenes(), letterbox(SIZE_HW, SPEC.input_hw).affine
     people, camera = source[0].people.transform(affine), LENS.transform(affine)
     made = perfect(spec, [people, people.flip(spec.skeleton, 96)], [camera] * 2, monkeypatch)
-    network, calls = made._network, []
+    network, calls = made._finder.network, []
 
     def nearer(images: Tensor) -> list[Maps]:
         (maps,) = network(images)
@@ -221,8 +221,8 @@ def test_flip_averages_depth(monkeypatch: pytest.MonkeyPatch) -> None:
         assert maps.root_depth is not None
         return [maps._replace(root_depth=maps.root_depth * (0.9 if len(calls) == 2 else 1))]
 
-    monkeypatch.setattr(made, "_network", nearer)
-    made._flip = True
+    monkeypatch.setattr(made._finder, "network", nearer)
+    made._finder.flip = True
     (found,) = made.inputs(torch.zeros((1, 64, 96, 3), dtype=torch.uint8), [camera])
     order = np.argsort(found.joints[:, 0, 0])
     np.testing.assert_allclose(found.joints[order][..., :2], people.joints[..., :2], atol=1e-3)

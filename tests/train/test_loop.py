@@ -158,8 +158,26 @@ def test_memory_that_does_not_suffice_is_said(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Hourglass, "forward", too_much)
-    with pytest.raises(SpmError, match="does not hold step 1, of 4 rows of 64x96 px: take fewer with --batch"):
+    with pytest.raises(SpmError, match="does not hold a step of 4 rows: take fewer with --batch"):
         fit(store, config)
+
+
+def test_an_evaluation_that_fails_loses_no_steps(
+    store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: object, **__: object) -> None:
+        raise SpmError("the device's memory does not hold 4 images at once")
+
+    monkeypatch.setattr("spmtrain.loop.evaluate", too_much)
+    with pytest.raises(SpmError, match="4 images at once"):
+        fit(store, replace(config, eval_every=2), val=store)
+    assert Checkpoint.load(Path(config.out) / "last.pt").step == 2
+
+
+def test_compiling_is_for_gpus(store: Store, config: TrainConfig) -> None:
+    with pytest.raises(SpecError, match=r"compile: this run computes on a CPU, .* --no-compile"):
+        fit(store, replace(config, compile=True))
+    assert not Path(config.out).exists()
 
 
 def test_refused_store_leaves_no_file_open(store: Store, config: TrainConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from spmdata.store.reader import Store
 from spmdata.stream import RowStream
 from spmtrain.config import TrainConfig
 from spmtrain.loop import fit
+from spmtrain.loss import Loss, LossTerms
 from spmtrain.predict import Predictor
 from spmtrain.replay import FIRST_CALLS
 
@@ -31,8 +33,15 @@ def test_loss_falls_on_a_gpu(store: Store, config: TrainConfig) -> None:
 
 def test_replayed_steps_are_the_steps(store: Store, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bf16, where cuDNN's order of summing is not fixed: nearly."""
-    config = replace(config, steps=12, norm="batch")
+    config, calls, compare = replace(config, steps=12, norm="batch"), list[int](), Loss.__call__
+
+    def counted(self: Loss, *given: Any) -> LossTerms:
+        calls.append(len(calls))
+        return compare(self, *given)
+
+    monkeypatch.setattr(Loss, "__call__", counted)
     replayed = fit(store, config)
+    assert len(calls) == FIRST_CALLS + 1
     monkeypatch.setattr("spmtrain.replay.FIRST_CALLS", 10**9)
     launched = fit(store, replace(config, out=f"{config.out}2"))
     np.testing.assert_allclose(replayed.losses, launched.losses, rtol=0.02)
@@ -50,3 +59,10 @@ def test_predictions_on_a_gpu_are_those_on_a_cpu(store: Store, config: TrainConf
             assert len(one) == len(two) > 0
             np.testing.assert_allclose(one.score, two.score, atol=0.02)
             np.testing.assert_allclose(one.joints, two.joints, atol=1)
+
+
+def test_evaluations_between_replays(store: Store, config: TrainConfig) -> None:
+    """Their graphs and memory are others'; the steps between them go on falling."""
+    result = fit(store, replace(config, steps=60, eval_every=15), val=store)
+    assert result.evaluation is not None
+    assert np.mean(result.losses[-5:]) < 0.6 * np.mean(result.losses[:5])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +38,7 @@ def predictor(spec: TargetSpec, people: list[People], monkeypatch: pytest.Monkey
         return [Maps(torch.from_numpy(targets.root_heatmap), torch.from_numpy(targets.offsets))]
 
     made = Predictor(checkpoint, "cpu")
-    monkeypatch.setattr(made, "_network", perfect)
+    monkeypatch.setattr(made._finder, "network", perfect)
     return made
 
 
@@ -74,11 +77,11 @@ def test_flip_averages_with_the_mirror_image(monkeypatch: pytest.MonkeyPatch) ->
         drawn = Codec(spec).encode_batch([seen.select(seen.joints[:, :, 0].mean(1) > 64)])
         return [Maps(torch.from_numpy(drawn.root_heatmap), 2 * torch.from_numpy(drawn.offsets))]
 
-    monkeypatch.setattr(made, "_network", blind)
+    monkeypatch.setattr(made._finder, "network", blind)
     image = np.zeros((1, 96, 128, 3), np.uint8)
     image[..., 64:, :] = 255
     assert len(made.inputs(torch.from_numpy(image))[0]) == 1
-    made._flip = True
+    made._finder.flip = True
     (found,) = made.inputs(torch.from_numpy(image))
     assert found.score.tolist() == pytest.approx([0.5, 0.5], abs=0.02)
     order = np.argsort(found.joints[:, :, 0].mean(1))
@@ -90,9 +93,24 @@ def test_memory_that_does_not_suffice_is_said(monkeypatch: pytest.MonkeyPatch) -
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     made = predictor(TargetSpec(input_hw=(64, 64)), [], monkeypatch)
-    monkeypatch.setattr(made, "_network", too_much)
+    monkeypatch.setattr(made._finder, "network", too_much)
     with pytest.raises(SpmError, match="memory does not hold 2 images at once"):
         made.inputs(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
+
+
+def test_it_goes_when_nobody_holds_it() -> None:
+    """Not when Python next looks for cycles, which knows nothing of a GPU's memory: each evaluation makes one."""
+    spec = TargetSpec(input_hw=(64, 64))
+    weights = build_model(spec, CONFIG).state_dict()
+    checkpoint = Checkpoint(weights=weights, average=weights, config=CONFIG, spec=spec, store_fingerprint="", step=0)
+    gc.disable()
+    try:
+        made = Predictor(checkpoint, "cpu")
+        network = weakref.ref(made._finder.network)
+        del made
+        assert network() is None
+    finally:
+        gc.enable()
 
 
 def test_another_input_size_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,12 @@ def test_values_are_those_of_the_function(device: str, there: bool) -> None:
     assert function.calls == 2 * (FIRST_CALLS + (1 if device == "cuda" else 4))
 
 
+@pytest.mark.parametrize("given", [(1,), ([torch.zeros(1)],), (torch.zeros(1), 0.5)])
+def test_what_would_be_captured_for_ever_is_refused(given: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError, match=r"takes tensors, tuples of them, and None; got (int|list|float)"):
+        Replayed(Counted())(*given)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("device", ["cuda"], indirect=True)
 def test_more_shapes_than_are_captured(device: str) -> None:
