@@ -1,8 +1,8 @@
 """What `spm prepare` plans and what then happens, and how much of its time is compression that nobody can do without.
 
 Each line is a plan and its run in a process of its own: bytes of the store, peak memory and seconds, as planned, as
-they were, and their ratio. Memory is what the operating system counted, worker processes added as if they shared nothing;
-seconds go from the first shard on, or from the start of the first worker process. With images: the 160 of
+they were, and their ratio. Memory is what the operating system counted, worker processes added as if they shared
+nothing; seconds go from the first shard on, or from the start of the first worker process. With images: the 160 of
 train2017_mini, five times each; without: an eighth of train2017's annotations. Before that, in one process and by
 turns of half a second, as the machine's speed changes, rows a second and core of `prepare_store` without images on
 1,280 of those rows, and of encoding, zstd and crc32c alone on the same: the same kernels and chunks, no annotations, no
