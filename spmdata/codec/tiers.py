@@ -19,9 +19,9 @@ from spmdata.kernels import batch
 from spmdata.kernels.jit import PLAIN
 
 Kernel = Callable[..., None]
-#: Seconds of plain Python that are spent sooner than compiling, and sooner than loading what is compiled.
-PATIENCE_S, CACHED_PATIENCE_S = 2.0, 0.25
-#: What plain Python takes: a row of a joint's neighbourhood; a decoded picture; two people of a picture who may meet.
+#: Seconds of plain Python that are spent sooner than compiling, and than loading what is compiled: as long as these take.
+PATIENCE_S, CACHED_PATIENCE_S = 4.0, 0.5
+#: What plain Python takes, or half of it: a row of a joint's neighbourhood; a decoded picture; two people of a picture who may meet.
 JOINT_ROW_S, DECODE_S, MEET_S = 50e-6, 20e-3, 50e-6
 
 
