@@ -19,9 +19,10 @@ from spmdata.kernels import batch
 from spmdata.kernels.jit import PLAIN
 
 Kernel = Callable[..., None]
-#: Seconds of plain Python that are spent sooner than compiling, and than loading what is compiled: as long as these take.
+#: Seconds of plain Python that are spent sooner than compiling, and sooner than loading: as long as these take.
 PATIENCE_S, CACHED_PATIENCE_S = 4.0, 0.5
-#: What plain Python takes, or half of it: a row of a joint's neighbourhood; a decoded picture; two people of a picture who may meet.
+#: What plain Python takes at most, half of it on a quiet machine: a row of a joint's neighbourhood; a picture that is
+#: decoded; two people of a picture, who may meet.
 JOINT_ROW_S, DECODE_S, MEET_S = 50e-6, 20e-3, 50e-6
 
 
