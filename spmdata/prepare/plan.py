@@ -220,7 +220,8 @@ def plan_store(
 def _estimate(source: Source, layout: StoreSpec, path: AnyPath) -> Estimate:
     """Make a few rows spread over the set and count what one costs."""
     if layout.maps:
-        Codec(layout.spec).warm_up(decode=False, people=layout.people)
+        tried = min(1.0, TRIAL_MAPS / max(1, layout.rows))  # and once more when they are written
+        Codec(layout.spec).warm_up(decode=False, people=(1 + tried) * layout.people)
     bare, views = replace(layout, images=False, maps=False), layout.views
     start = time.process_time()
     samples = _spread(source, max(1, layout.shard_rows // views))
