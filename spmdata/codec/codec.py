@@ -20,7 +20,7 @@ from spmdata.codec.constants import focal_px, rules_of, tree_of
 from spmdata.codec.kept import Kept, no_memory
 from spmdata.codec.scratch import Scratch
 from spmdata.codec.targets import Reads, Targets
-from spmdata.codec.tiers import COLLIDE, DECODE, DECODE_S, ENCODE, JOINT_ROW_S, MEET_S, compiling
+from spmdata.codec.tiers import COLLIDE, DECODE, ENCODE, MEET_S, SEARCH_ROW_S, compiling, seconds_to_draw
 from spmdata.errors import SpecError
 from spmdata.kernels import past, tables
 from spmdata.kernels.rules import MEAN, Rules
@@ -175,7 +175,7 @@ class Codec:
         counts = np.empty((n, 0, 0, 0), np.uint8) if targets.count is None else targets.count
         depths = np.empty((n, 0, 0), np.float32) if targets.root_depth is None else targets.root_depth
         tree, rules = self._tree, self._rules
-        DECODE.take(n * DECODE_S)(
+        DECODE.take(heatmaps.shape[0] * heatmaps.shape[1] * SEARCH_ROW_S)(
             *(heatmaps, offsets, counts, depths, focal_px(cameras, n), tree.parents, tree.order),
             *(rules.anchor_root, rules.norm, rules.stride, rules.origin_px, self.spec.threshold, self.spec.nms),
             *(found.number, found.cells, found.score, found.joints, found.visible, found.has_depth),
@@ -218,8 +218,8 @@ class Codec:
         rows, people : float
             How many will be asked for: few are not worth it, and done in plain Python (`spmdata.codec.tiers`).
         """
-        few = ENCODE.affords(self._seconds(people)) and (not decode or DECODE.affords(rows * DECODE_S))
-        if few:
+        searched = rows * self.spec.map_hw[0] * SEARCH_ROW_S
+        if ENCODE.affords(self._seconds(people)) and (not decode or DECODE.affords(searched)):
             return
         for tier in (ENCODE, DECODE, COLLIDE) if decode else (ENCODE,):
             tier.settled = True
@@ -264,15 +264,14 @@ class Codec:
     ) -> None:
         """Draw rows on float32 maps that remember what is drawn in boxes, or nothing; see `batch.encode_rows`."""
         tree, rules, kept = tuple(self._tree), tuple(self._rules), boxes.shape[1] > 0
-        now = kept or ENCODE.settled
-        kernel = ENCODE.compiled if now else ENCODE.take(self._seconds(float(rows.number.sum())))
+        kernel = ENCODE.compiled if kept or ENCODE.settled else ENCODE.take(self._seconds(float(rows.number.sum())))
         beyond = not kept and kernel is ENCODE.compiled and past.goes_past(maps)
         scratch = self._scratch.arrays(rows.joints.shape[1])
         kernel(tuple(rows), *asked, tree, rules, tuple(maps), boxes, held, beyond, *scratch)
 
     def _seconds(self, people: float) -> float:
         """Return how long plain Python takes to draw so many people."""
-        return people * len(self.spec.skeleton) * (2 * self._rules.reach + 1) * JOINT_ROW_S
+        return seconds_to_draw(people, len(self.spec.skeleton), self._rules, self.spec.map_hw)
 
     @cached_property
     def _row_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ cache already, that is after a few pictures.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,20 @@ from typing import Any
 from spmdata.codec.plain import plain
 from spmdata.kernels import batch
 from spmdata.kernels.jit import PLAIN
+from spmdata.kernels.rules import Rules
 
 Kernel = Callable[..., None]
 #: Seconds of plain Python that are spent sooner than compiling, and sooner than loading: as long as these take.
 PATIENCE_S, CACHED_PATIENCE_S = 4.0, 0.5
-#: What plain Python takes at most, half of it on a quiet machine: a row of a joint's neighbourhood; a picture that is
-#: decoded; two people of a picture, who may meet.
-JOINT_ROW_S, DECODE_S, MEET_S = 50e-6, 20e-3, 50e-6
+#: What plain Python takes at most, half of it on a quiet machine: a row of a joint's neighbourhood; a cell of a
+#: Gaussian; a row of a heatmap that is searched; two people of a picture, who may meet.
+JOINT_ROW_S, BELL_CELL_S, SEARCH_ROW_S, MEET_S = 50e-6, 1e-6, 200e-6, 50e-6
+
+
+def seconds_to_draw(people: float, joints: int, rules: Rules, map_hw: tuple[int, int]) -> float:
+    """Return how long plain Python takes to draw so many people of so many joints."""
+    bell = math.prod(min(2 * math.sqrt(rules.heat_cut) + 1, n) for n in map_hw)
+    return people * (joints * (2 * rules.reach + 1) * JOINT_ROW_S + bell * BELL_CELL_S)
 
 
 class Tier:
