@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from spmdata.errors import SpecError, SpmError
 from spmdata.store.reader import Store, open_store
+from spmdata.store.remote import RemotePath
 from spmdata.stream.buffers import Allocate, Buffers, RowBatch, RowReader, Rows, TargetsFrom
 from spmdata.stream.order import RowOrder, RowPass, check_rank, share
 from spmdata.stream.pages import zeros
@@ -28,7 +29,7 @@ AHEAD = 2
 
 
 class _Coming:
-    """The shards of rows to come, brought into memory by one more thread; from a disk that is nothing.
+    """The shards of rows to come of a store at a URL, brought into memory by one more thread.
 
     Bounded: those of a stretch of rows, a shard's worth, beyond the batches that are being read.
     """
@@ -135,7 +136,8 @@ class RowStream:
         most = -(-batch // ranks)
         self._ready = deque(_Slot(self._reader.buffers(most, threads, allocate)) for _ in range(AHEAD + 1))
         self._lent: _Slot | None = self._ready.pop()
-        self._coming = _Coming(self._reader, self._order, position, batch)
+        remote = isinstance(self.store.path, RemotePath)
+        self._coming = _Coming(self._reader, self._order, position, batch) if remote else None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="spm-stream")
         for slot in self._ready:
             self._read_ahead(slot)
@@ -169,17 +171,20 @@ class RowStream:
         slot.rows = rows[share(len(rows), self._rank, self._ranks)]
         slot.position, slot.last = self._next_read, not len(rows)
         self._next_read += self.batch
-        there, parts = self._coming.before(self._next_read), range(len(slot.buffers.parts))
+        there = None if self._coming is None else self._coming.before(self._next_read)
+        parts = range(len(slot.buffers.parts))
 
         def fill(part: int) -> None:
-            there.exception()  # waits; what could not be brought is told by who reads it
+            if there is not None:
+                there.exception()  # waits; what could not be brought is told by who reads it
             self._reader.fill(slot.buffers, part, slot.rows)
 
         slot.jobs = [self._pool.submit(fill, part) for part in parts]
 
     def close(self) -> None:
         """End the threads, and close the files of a store that was given as a path."""
-        self._coming.close()
+        if self._coming is not None:
+            self._coming.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._ready.clear()
         self._lent = None

@@ -49,6 +49,7 @@ def test_no_more_is_brought_than_a_stretch_ahead(asked: Counter[str]) -> None:
     """Of one pass, in the store's order: the batch lent, two that are read, and a stretch, here of a batch."""
     with RowStream(URL, 4, once=True, targets="none") as stream:
         next(stream)
+        assert stream._coming is not None
         stream._coming._thread.submit(int).result()  # the thread has done what it was asked to
         brought = [name for name in asked if "/image/c." in name]
     assert len(brought) == len({row // SHARD_ROWS for row in GOOD[:16]})
