@@ -96,7 +96,8 @@ def run_one(annotations: Path, out: Path, options: dict[str, Any], scheduler: st
 
     def note(*_: object) -> None:
         times.append(time.perf_counter())
-        workers.update({child.pid: process_memory(child.pid or 0)[0] for child in multiprocessing.active_children()})
+        for child in multiprocessing.active_children():  # one that ends meanwhile has none any more, but had its peak
+            workers[child.pid] = max(workers.get(child.pid, 0), process_memory(child.pid or 0)[0])
 
     with Callback(start=note):  # when Dask has the shards, and nothing is done yet
         prepare_store(plan, scheduler=scheduler, on_shard=note)

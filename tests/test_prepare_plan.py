@@ -55,7 +55,8 @@ source = CocoSource.read(Path(annotations), image_root=Path(images) if images el
 plan = plan_store(source, TargetSpec(hierarchical=True), out, images=bool(images), shard_rows=128)
 workers = {}
 def look(*_):
-    workers.update({child.pid: process_memory(child.pid)[0] for child in multiprocessing.active_children()})
+    for child in multiprocessing.active_children():
+        workers[child.pid] = max(workers.get(child.pid, 0), process_memory(child.pid)[0])
 prepare_store(plan, workers=2, scheduler=scheduler, on_shard=look)
 planned = plan.estimate.memory_bytes(2, processes=scheduler == "processes")
 print(planned, process_memory()[0] + sum(workers.values()))
