@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,26 @@ class Residual(nn.Module):
         return y + self.shortcut(x)  # type: ignore[no-any-return]
 
 
+class AddCoarser(torch.autograd.Function):
+    """Add each cell of a coarse map (B, C, H/2, W/2) to the four of a fine one (B, C, H, W) that it covers.
+
+    One pass over the fine map. With `interpolate` the coarse one is written and read once more at full size, and its
+    gradient, which is a sum of four, is added up atomically by compiled code: 8 of 96 ms of a step of ``paper``.
+    """
+
+    @staticmethod
+    def forward(_: Any, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return the sum, in the memory format of ``fine``."""
+        rows, columns = coarse.shape[2:]
+        cells = fine.view(*fine.shape[:2], rows, 2, columns, 2)
+        return (cells + coarse[:, :, :, None, :, None]).reshape(fine.shape)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of ``fine`` and ``coarse``."""
+        return gradient, F.avg_pool2d(gradient, 2, divisor_override=1)
+
+
 class Level(nn.Module):
     """One resolution of an hourglass and, within it, all the coarser ones."""
 
@@ -78,9 +99,7 @@ class Level(nn.Module):
         """Map (B, C, H, W) to the same shape."""
         if self.below is None:
             return self.skip(x)  # type: ignore[no-any-return]
-        fine, coarse = self.skip(x), self.below(x)
-        with torch.autocast("cuda", enabled=False):  # which would go on in float32
-            return fine + F.interpolate(coarse, scale_factor=2.0)  # type: ignore[no-any-return]
+        return AddCoarser.apply(self.skip(x), self.below(x))  # type: ignore[no-any-return,no-untyped-call]
 
 
 class Stack(nn.Module):

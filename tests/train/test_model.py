@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from spmdata.errors import SpecError
 from spmdata.skeleton import Skeleton
@@ -14,7 +15,7 @@ from spmdata.spec import TargetSpec
 from spmtrain.config import TrainConfig
 from spmtrain.loss import Loss
 from spmtrain.maps import TargetMaps
-from spmtrain.model import build_model
+from spmtrain.model import AddCoarser, build_model
 
 LEG = Skeleton("leg", ("hip", "knee", "ankle"), (-1, 0, 1), (0, 1, 2), (0.1, 0.1, 0.1), (0,))
 SMALL: dict[str, Any] = {"features": (8, 12, 16), "stacks": 2}
@@ -117,7 +118,22 @@ def test_a_constant_behind_a_convolution_changes_nothing(block: str) -> None:
         torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("h", "w"), [(3, 5), (1, 1), (1, 4)])
+def test_a_coarser_map_is_added_as_if_made_large_first(memory: torch.memory_format, h: int, w: int) -> None:
+    sizes = (2 * h, 2 * w), (h, w), (2 * h, 2 * w)
+    maps = [torch.randn(2, 3, *hw).to(memory_format=memory).requires_grad_() for hw in sizes]
+    (fine, coarse, gradient), slow = maps, maps[0] + F.interpolate(maps[1], scale_factor=2.0)
+    quick = AddCoarser.apply(fine, coarse)  # type: ignore[no-untyped-call]
+    assert torch.equal(quick, slow)
+    assert quick.is_contiguous(memory_format=memory)
+    for one, two in zip(*(torch.autograd.grad(y, (fine, coarse), gradient) for y in (quick, slow)), strict=True):
+        torch.testing.assert_close(one, two)
+        assert one.is_contiguous(memory_format=memory)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own, when it looks at what is given
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated")  # as torch does, of a function with a backward
 def test_compiled_in_parts_it_is_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[nn.Module] = []
     compile_as_torch_does = nn.Module.compile
