@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from spmdata.kernels.apart import PLAINLY
+from spmdata.kernels import apart, zeros
+
+#: What is not written in Python, and the same as plain Python.
+PLAINLY = (*apart.PLAINLY, (zeros.zero, zeros.zero_plainly))
 
 
 def plain(kernel: Any) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
-from spmdata.kernels.jit import jit, jit_bare
+from spmdata.kernels.jit import jit, jit_bare, jit_lean
 from spmdata.kernels.links import place_roots, resolve
 from spmdata.kernels.offsets import draw_joints
 from spmdata.kernels.past import settle
@@ -21,6 +21,7 @@ from spmdata.kernels.reads import collide
 from spmdata.kernels.rules import CM_PER_M, NOTHING, Rules
 from spmdata.kernels.tables import Links, Maps, Rows, Tree
 from spmdata.kernels.walk import walk
+from spmdata.kernels.zeros import zero
 
 #: A line of a box costs about as much to empty as so many cells of a whole row, whose zeroing takes no steps.
 CELLS_A_LINE = 200
@@ -91,12 +92,20 @@ def too_many(boxes: NDArray[np.int32], cells: int) -> bool:
     return lines * CELLS_A_LINE > cells
 
 
+@jit_lean
+def empty_joints(maps: Maps, n: int) -> None:
+    """Empty all that row n holds of joints."""
+    zero(maps.offsets[n])
+    zero(maps.count[n])
+    zero(maps.count_z[n])
+
+
 @jit_bare
 def undo_roots(maps: Maps, n: int, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
     """Empty the boxes of the roots, the last two of each person, in heatmap and root_depth, and ignore if in use."""
     heatmap, _, _, ignore, depths, _ = maps
     if held[n, 1] > 0:
-        ignore[n] = 0
+        zero(ignore[n])
     for p in range(held[n, 0]):
         top, bottom, left, right = boxes[n, p, -1]
         for v in range(top, bottom + 1):
@@ -117,7 +126,7 @@ def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -
     for n in range(len(offsets)):
         undo_roots(maps, n, boxes, held)
         if too_many(boxes[n, : held[n, 0], :joints], counts[n].size):
-            offsets[n], counts[n], counts_z[n] = 0, 0, 0
+            empty_joints(maps, n)
             continue
         for p in range(held[n, 0]):
             for k in range(joints):
@@ -144,7 +153,7 @@ def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], wi
     for n in range(len(offsets)):
         undo_roots(maps, n, boxes, held)
         if too_many(boxes[n, : held[n, 0], :joints], counts[n].size):
-            offsets[n], counts[n], counts_z[n] = 0, 0, 0
+            empty_joints(maps, n)
             continue
         for p in range(held[n, 0]):
             for k in range(joints):

@@ -15,6 +15,7 @@ from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.links import to_cell
 from spmdata.kernels.rules import Rules
 from spmdata.kernels.tables import Links, Rows
+from spmdata.kernels.zeros import zero
 
 
 @jit_lean
@@ -51,7 +52,7 @@ def draw_roots(
     """
     (height, width), remember = heatmap.shape, len(boxes) > 0
     if not remember:
-        heatmap[:] = 0
+        zero(heatmap)
     reach = math.sqrt(rules.heat_cut) + 1.0 if rules.heat_cut < 1e12 else 1e6
     across, down, away = bells[0], bells[1], bells[2]
     roots, drawn, cut = links.roots, links.drawn, rules.heat_cut
@@ -92,7 +93,7 @@ def draw_ignore(
     """
     (height, width), used = heatmap.shape, False
     if fresh:
-        ignore[:] = 0
+        zero(ignore)
     for p in range(people.number[n]):
         labelled = False
         for k in range(people.visible.shape[2]):

@@ -23,6 +23,7 @@ from spmdata.kernels.past import write_joint
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
 from spmdata.kernels.tables import Links
+from spmdata.kernels.zeros import zero
 
 #: With so many others near on average, one person in twenty is alone, and to look for them takes more than it saves.
 CROWD = 3
@@ -68,10 +69,10 @@ def draw_joints(
         if past:
             planes, count, count_z = page_planes, page_count, page_count_z
         elif not remember:  # joint by joint, so that the planes are still in cache when they are drawn on
-            planes[:] = 0
-            count[:] = 0
+            zero(planes)
+            zero(count)
             if has_depth is not None:
-                count_z[:] = 0
+                zero(count_z)
         if area is None:
             others = gather(points, anchors, modes, k, people)
         full = others * 4 * wide * wide > CROWD * height * width
