@@ -44,10 +44,7 @@ def assert_decodes_alike(spec: TargetSpec, targets: Targets) -> None:
         np.testing.assert_array_equal(found.has_depth, [root_depth[v, u] > 0 for u, v in cells])
 
 
-@settings(max_examples=300, deadline=None)
-@given(cases())
-def test_encode_equals_reference(case: Case) -> None:
-    spec, people = case
+def assert_encodes_alike(spec: TargetSpec, people: People) -> None:
     c, found = conventions(spec), Codec(spec).encode(people, CAMERA)
     heatmap, offsets, count, ignore = naive.encode(c, rows(people))
     np.testing.assert_array_equal(found.count, count)
@@ -62,6 +59,23 @@ def test_encode_equals_reference(case: Case) -> None:
     assert_close(found.root_heatmap, heatmap, 2e-7)
     assert_close(found.offsets[:, :2], offsets, offsets_tolerance(spec) * longest)
     assert found.root_heatmap.dtype == found.offsets.dtype == np.float32
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_encode_equals_reference(case: Case) -> None:
+    assert_encodes_alike(*case)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from([7.0, 8.3, 12.0]).flatmap(
+        lambda tau: cases(tau_metric="radius", tau=tau, unit="cell", stride=2, input_hw=(76, 110))
+    )
+)
+def test_neighbourhoods_of_several_blocks_of_columns(case: Case) -> None:
+    """Of 15, 17 and 25 columns: what is written in blocks of 16 ends within one, and begins anywhere."""
+    assert_encodes_alike(*case)
 
 
 @settings(max_examples=40, deadline=None)

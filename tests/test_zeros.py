@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from spmdata.kernels.zeros import zero, zero_plainly
 
@@ -18,7 +21,7 @@ def zero_compiled(array: np.ndarray) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_all_of_an_array_and_nothing_beside_it(empty: object, dtype: type) -> None:
     assert callable(empty)
-    everything = np.ones((4, 5, 6), dtype)
+    everything: NDArray[Any] = np.ones((4, 5, 6), dtype)
     for part in (np.s_[1], np.s_[:, 1:3], np.s_[::2, ::-1, 1:4], np.s_[:, :, :0], np.s_[:]):
         expected = everything.copy()
         expected[part] = 0

@@ -18,9 +18,10 @@ class Desk(NamedTuple):
 
     firsts and lasts (P, R): each person's neighbourhood, the rows of each column or the columns of each row; it lies in
     the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor placed[p, :2], by row
-    where placed[p, 2] says so. points (2, P or more): the anchors of all who have the joint. starting (H + 1,): a
-    person whose neighbourhood starts on a row, or -1; following (P,): the next. hull (H + 1, 2): between which columns
-    a row may change. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key (R, W), the
+    where placed[p, 2] says so. points (3, P or more): the anchors of all who have the joint, and who. company (P,): how
+    many are near each, himself too. starting (H + 1,): a person whose neighbourhood starts on a row, or -1; following
+    (P,): the next, or the other of a pair. hull (H + 1, 2): between which columns a row may change. across (1, W): x of
+    one person or a pair. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key (R, W), the
     smallest key on a cell. sums (C, W): on this row. Between joints all is as it was: one desk serves call
     after call, by the same rules and on maps of the same size.
     """
@@ -36,6 +37,8 @@ class Desk(NamedTuple):
     steps: NDArray[np.float64]
     sums: NDArray[np.float64]
     key: NDArray[np.float64]
+    company: NDArray[np.int64]
+    across: NDArray[np.float32]
 
 
 def full(shape: tuple[int, ...], value: float) -> NDArray[np.float64]:
@@ -57,7 +60,7 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
         lasts=np.empty((people, (rows | 7) + 1), np.int64),
         edges=np.empty((people, 4), np.int64),
         placed=np.full((people, 3), np.nan),
-        points=np.empty((2, (people | 7) + 1)),
+        points=np.empty((3, (people | 7) + 1)),
         starting=np.full(height + 1, -1, np.int64),
         following=np.empty(people, np.int64),
         hull=hull,
@@ -65,4 +68,6 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
         steps=full((window, channels, width + 8), 0.0),
         sums=full((channels, width), 0.0),
         key=full((window, width), np.inf),
+        company=np.empty(people, np.int64),
+        across=on_line((1, width), np.float32),
     )

@@ -1,7 +1,7 @@
 """Vectors round each joint's parent: one loop for flat and hierarchical, 2D and 3D, every overlap rule.
 
 The map is drawn from top to bottom: under ``mean`` by `sums`, under the other rules by `claims`. Under ``mean`` those
-who meet nobody need no sums: each is written at once, after the others.
+who meet nobody, or one other, need no sums: they are written at once, after the others.
 
 Letters: P people, K joints, D axes, H, W cells; p person, k joint, v row, u column. Lengths in cells, float64 until
 stored. The loops over u are written for the compiler: unsigned, so that no index can count from the end, and few arrays
@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.discs import spread
-from spmdata.kernels.jit import jit_lean, jit_part, jit_step
+from spmdata.kernels.jit import jit_lean, jit_part
 from spmdata.kernels.past import write_joint
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
-from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_alone
+from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_few
 from spmdata.kernels.tables import Links
 from spmdata.kernels.zeros import zero
 
 #: With so many others near on average, one person in twenty is alone, and to look for them takes more than it saves.
 CROWD = 3
+#: Two who meet nobody else are written one after the other and then, where they meet, both: that takes no sums either.
+PAIR = 2
 
 
 @jit_lean
@@ -60,7 +62,7 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key = desk
+    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key, company, across = desk
     page_planes, page_count, page_count_z, busy = page
     _, _, anchors, tips, modes, _ = links
     near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
@@ -76,6 +78,8 @@ def draw_joints(
         if area is None:
             others = gather(points, anchors, modes, k, people)
         full = others * 4 * wide * wide > CROWD * height * width
+        if area is None and not full:
+            meet(points, others, anchors, modes, k, people, wide, company, following)
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
         lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, np.int64(-1)
         for p in range(people):
@@ -84,8 +88,10 @@ def draw_joints(
             if modes[p, k] == NOTHING:
                 continue
             x, y = anchors[p, k, 0], anchors[p, k, 1]
-            alone = area is not None or (not full and count_near(points, others, x, y, wide) == 1)
-            by_row = 1.0 if alone else 0.0
+            few = area is not None
+            if area is None and not full:
+                few = company[p] == 1 or (company[p] == PAIR and company[following[p]] == PAIR)
+            by_row = 1.0 if few else 0.0
             place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules)
             if past:
                 top, bottom = min(top, edges[p, 0]), max(bottom, edges[p, 1])
@@ -106,7 +112,12 @@ def draw_joints(
             )  # fmt: skip
             for p in range(people):  # after the sums, which leave zeros between persons
                 if modes[p, k] != NOTHING and placed[p, 2] > 0:
-                    write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, units, firsts, lasts, edges)
+                    for other in (p, following[p]):
+                        if other <= p:
+                            write_few(
+                                planes, axis, count, count_z, p, other, k, tips, modes, has_depth, units,
+                                firsts, lasts, edges, across,
+                            )  # fmt: skip
         else:
             draw_claims(
                 planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
@@ -142,21 +153,39 @@ def enlist(starting, following, hull, edges, p):  # type: ignore[no-untyped-def]
 def gather(
     points: NDArray[np.float64], anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, people: int
 ) -> int:
-    """Fill points (2, P) with the anchors of all who have joint k, and nowhere up to a whole block of 8; count them."""
+    """Fill points (3, P): anchors of all who have joint k, nowhere up to a whole block of 8, and who; count them."""
     number = 0
     for p in range(people):
         if modes[p, k] != NOTHING:
-            points[0, number], points[1, number] = anchors[p, k, 0], anchors[p, k, 1]
+            points[0, number], points[1, number], points[2, number] = anchors[p, k, 0], anchors[p, k, 1], p
             number += 1
     for i in range(number, ((number - 1) | 7) + 1):
-        points[0, i], points[1, i] = np.nan, np.nan
+        points[0, i], points[1, i], points[2, i] = np.nan, np.nan, 0
     return number
 
 
-@jit_step
-def count_near(points, number, x, y, wide):  # type: ignore[no-untyped-def]
-    """Count the points, in whole blocks of 8, that are at most ``wide`` from (x, y) on either axis."""
-    near = 0
-    for i in range(np.uint64((number - 1) | 7) + np.uint64(1)):
-        near += (abs(points[0, i] - x) <= wide) & (abs(points[1, i] - y) <= wide)
-    return near
+@jit_lean
+def meet(
+    points: NDArray[np.float64],
+    number: int,
+    anchors: NDArray[np.float64],
+    modes: NDArray[np.uint8],
+    k: int,
+    people: int,
+    wide: float,
+    company: NDArray[np.int64],
+    following: NDArray[np.int64],
+) -> None:
+    """Fill company (P,) with how many points are near each person's and, of two, following (P,) with the other person.
+
+    Near are those at most ``wide`` from it on either axis, its own too. Who is alone is followed by nobody below him.
+    """
+    for p in range(people):
+        if modes[p, k] == NOTHING:
+            continue
+        near, persons, x, y = 0, 0.0, anchors[p, k, 0], anchors[p, k, 1]
+        for i in range(np.uint64((number - 1) | 7) + np.uint64(1)):
+            here = (abs(points[0, i] - x) <= wide) & (abs(points[1, i] - y) <= wide)
+            near += here
+            persons += points[2, i] if here else 0.0
+        company[p], following[p] = near, np.int64(persons) - p if near == PAIR else people

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from spmdata.kernels.apart import (
+    ACROSS,
     COUNT,
     PLANE_X,
     PLANE_Y,
@@ -38,22 +39,33 @@ X, Y, NUMBER, SLOPES, Z, NUMBER_Z = range(6)
 
 
 @jit_step
-def write_flat(planes, count, v, first, last, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
-    """Write (x, y) of the only person on the columns first to last of row v."""
-    per_x, value_y, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), np.float64(first)
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        count[v, u] = 1
-        planes[0, v, u] = (tip_x - slope * column) * per_x
-        planes[1, v, u] = value_y
-        column += 1.0
+def spread_x(across, left, right, tip_x, slope, per_x):  # type: ignore[no-untyped-def]
+    """Fill a row's x, the same on every row."""
+    for u in range(np.uint64(left), np.uint64(right)):
+        write(across, 0, u, (tip_x - slope * np.float64(np.int64(u))) * per_x, ACROSS)
 
 
 @jit_step
-def write_deep(planes, count_z, v, first, last, tip_z, units):  # type: ignore[no-untyped-def]
-    """Write z, the last plane, of the only person on a row."""
-    value = np.float32(tip_z * (1 / units[2]))
+def write_row(plane_x, plane_y, count, v, left, right, first, last, across, value_y, number):  # type: ignore[no-untyped-def]
+    """Write (x, y) and how many persons they are of on columns first to last of row v, within left to right.
+
+    Rows of a neighbourhood are as long as its longest: where each is as long as it is, the processor guesses wrongly
+    when it ends. What else is there is written back, or left alone where vectors have masks.
+    """
+    for u in range(np.uint64(left), np.uint64(right)):
+        inside = (np.int32(first) <= np.int32(u)) & (np.int32(u) <= np.int32(last))
+        x, y, n = read(plane_x, v, u, PLANE_X), read(plane_y, v, u, PLANE_Y), read(count, v, u, COUNT)
+        mine = read(across, 0, u, ACROSS)
+        write(plane_x, v, u, mine if inside else x, PLANE_X)
+        write(plane_y, v, u, value_y if inside else y, PLANE_Y)
+        write(count, v, u, number if inside else n, COUNT)
+
+
+@jit_step
+def write_deep(planes, count_z, v, first, last, value, number):  # type: ignore[no-untyped-def]
+    """Write z, the last plane, of as many persons."""
     for u in range(np.uint64(first), np.uint64(last + 1)):
-        count_z[v, u] = 1
+        count_z[v, u] = number
         planes[len(planes) - 1, v, u] = value
 
 
@@ -136,16 +148,34 @@ def average_deep(planes, count_z, v, left, right, sums, units):  # type: ignore[
 
 
 @jit_part
-def write_alone(planes, axis, count, count_z, p, k, tips, modes, has_depth, units, firsts, lasts, edges):  # type: ignore[no-untyped-def]
-    """Write the vectors of a person who meets nobody."""
-    top, slope = edges[p, 0], 1.0 if modes[p, k] == TOWARDS else 0.0
-    tip_x, tip_y = on_grid(tips[p, k, 0]), on_grid(tips[p, k, 1])  # as in sums: a far person changes nobody's vectors
-    for v in range(top, edges[p, 1] + 1):
-        first, last = firsts[p, v - top], lasts[p, v - top]
+def write_few(planes, axis, count, count_z, p, q, k, tips, modes, has_depth, units, firsts, lasts, edges, across):  # type: ignore[no-untyped-def]
+    """Write the averages of two persons where they meet, or the vectors of one, q = p: halves, so just those of sums.
+
+    Tips are rounded as in sums: a far person changes nobody's vectors.
+    """
+    top, bottom = max(edges[p, 0], edges[q, 0]), min(edges[p, 1], edges[q, 1])
+    left, right = max(edges[p, 2], edges[q, 2]), min(edges[p, 3], edges[q, 3])
+    slope = 0.5 * (np.float64(modes[p, k] == TOWARDS) + np.float64(modes[q, k] == TOWARDS))
+    tip_x = 0.5 * (on_grid(tips[p, k, 0]) + on_grid(tips[q, k, 0]))
+    tip_y = 0.5 * (on_grid(tips[p, k, 1]) + on_grid(tips[q, k, 1]))
+    number, width, per_y = np.uint8(1 if p == q else 2), count.shape[1], 1 / units[1]
+    deep = has_depth is not None and has_depth[p] and has_depth[q]
+    if left <= right:
+        # Whole blocks of 16 columns, where the map has them, leave no rest to vectors.
+        columns = min(((right - left) | 15) + 1, width)
+        left = min(left, width - columns)
+        plane_x, plane_y = planes[0], planes[min(1, len(planes) - 1)]  # a root's depth is drawn as a third axis alone
         if axis == 0:
-            write_flat(planes, count, v, first, last, tip_x, slope, tip_y - slope * v, units)
-        if has_depth is not None and has_depth[p]:
-            write_deep(planes, count_z, v, first, last, on_grid(tips[p, k, 2]), units)
+            spread_x(across, left, left + columns, tip_x, slope, 1 / units[0])
+        for v in range(np.uint64(top), np.uint64(bottom + 1)):
+            i, j = v - np.uint64(edges[p, 0]), v - np.uint64(edges[q, 0])
+            first, last = max(firsts[p, i], firsts[q, j]), min(lasts[p, i], lasts[q, j])
+            if axis == 0:
+                value_y = np.float32((tip_y - slope * np.float64(np.int64(v))) * per_y)
+                write_row(plane_x, plane_y, count, v, left, left + columns, first, last, across, value_y, number)
+            if deep:
+                tip_z = 0.5 * (on_grid(tips[p, k, 2]) + on_grid(tips[q, k, 2]))
+                write_deep(planes, count_z, v, first, last, np.float32(tip_z * (1 / units[2])), number)
 
 
 @jit_part
