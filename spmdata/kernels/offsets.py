@@ -183,9 +183,9 @@ def meet(
     for p in range(people):
         if modes[p, k] == NOTHING:
             continue
-        near, persons, x, y = 0, 0.0, anchors[p, k, 0], anchors[p, k, 1]
+        near, persons, x, y = 0, 0, anchors[p, k, 0], anchors[p, k, 1]
         for i in range(np.uint64((number - 1) | 7) + np.uint64(1)):
             here = (abs(points[0, i] - x) <= wide) & (abs(points[1, i] - y) <= wide)
             near += here
-            persons += points[2, i] if here else 0.0
-        company[p], following[p] = near, np.int64(persons) - p if near == PAIR else people
+            persons += np.int64(points[2, i]) if here else 0  # a sum of floats would be no vectors
+        company[p], following[p] = near, persons - p if near == PAIR else people
