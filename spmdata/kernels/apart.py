@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from spmdata.kernels.jit import PLAIN, intrinsic
 
 #: Names of arrays, and of rows of some, as numbers: constants that types may hold.
-NAMES = range(13)
+NAMES = range(14)
 SUMS_X, SUMS_Y, SUMS_NUMBER, SUMS_SLOPES, STEPS_X, STEPS_Y, STEPS_NUMBER = NAMES[:7]
-PLANE_X, PLANE_Y, COUNT, HEATMAP, BELLS, ACROSS = NAMES[7:]
+PLANE_X, PLANE_Y, COUNT, HEATMAP, BELLS, ACROSS, KEY = NAMES[7:]
 
 
 def _tell(builder: Any, instruction: Any, name: int) -> Any:

@@ -10,23 +10,31 @@ from __future__ import annotations
 
 import numpy as np
 
+from spmdata.kernels.apart import ACROSS, COUNT, KEY, PLANE_X, PLANE_Y, read, write
 from spmdata.kernels.jit import jit_part, jit_step
 from spmdata.kernels.rules import NOTHING, TOWARDS
-from spmdata.kernels.sums import NUMBER_Z, SLOPES, average_deep, sum_flat
+from spmdata.kernels.sums import NUMBER_Z, SLOPES, average_deep, spread_x, sum_flat
 
 
 @jit_step
-def claim_flat(planes, count, key, v, first, last, x, dv2, near, size, tip_x, slope, tip_y, units):  # type: ignore[no-untyped-def]
-    """Write one person's (x, y) where nobody has a smaller key or the same; count those who have the same."""
-    per_x, value_y, slot, column = 1 / units[0], np.float32(tip_y * (1 / units[1])), v & (len(key) - 1), float(first)
-    for u in range(np.uint64(first), np.uint64(last + 1)):
-        rank, held = near * ((column - x) * (column - x) + dv2) + size, key[slot, u]
-        if rank < held:
-            key[slot, u], count[v, u] = rank, 1
-            planes[0, v, u], planes[1, v, u] = (tip_x - slope * column) * per_x, value_y
-        elif rank == held:
-            count[v, u] = min(count[v, u] + 1, 255)
-        column += 1.0
+def claim_row(plane_x, plane_y, count, key, v, left, right, first, last, x, dv2, near, size, across, value_y):  # type: ignore[no-untyped-def]
+    """Write one person's (x, y) on columns first to last of row v where nobody has a smaller key or the same.
+
+    Count those who have the same. Within left to right, as in `sums.write_row`.
+    """
+    slot = v & np.uint64(len(key) - 1)
+    for u in range(np.uint64(left), np.uint64(right)):
+        inside = (np.int32(first) <= np.int32(u)) & (np.int32(u) <= np.int32(last))
+        column = np.float64(np.int64(u))
+        rank, held = near * ((column - x) * (column - x) + dv2) + size, read(key, slot, u, KEY)
+        x_there, y_there = read(plane_x, v, u, PLANE_X), read(plane_y, v, u, PLANE_Y)
+        mine, number = read(across, 0, u, ACROSS), np.int32(read(count, v, u, COUNT))
+        wins, ties = inside & (rank < held), inside & (rank == held)
+        number = min(number + np.int32(1), np.int32(255)) if ties else number
+        write(key, slot, u, rank if wins else held, KEY)
+        write(count, v, u, np.int32(1) if wins else number, COUNT)
+        write(plane_x, v, u, mine if wins else x_there, PLANE_X)
+        write(plane_y, v, u, value_y if wins else y_there, PLANE_Y)
 
 
 @jit_step
@@ -70,18 +78,26 @@ def join(key, sums, v, first, last, x, dv2, near, size, tip, slope, deep):  # ty
 
 @jit_part
 def claim_disc(  # type: ignore[no-untyped-def]
-    planes, axis, count, count_z, key, p, x, y, near, size, tip, slope, has_depth, units, firsts, lasts, edges
+    planes, axis, count, count_z, key, p, x, y, near, size, tip, slope, has_depth, units, firsts, lasts, edges, across
 ):
     """Claim all cells of a person's neighbourhood."""
-    top = edges[p, 0]
-    for v in range(top, edges[p, 1] + 1):
-        first, last, dv2 = firsts[p, v - top], lasts[p, v - top], (v - y) * (v - y)
+    top, per_y, width = edges[p, 0], 1 / units[1], count.shape[1]
+    columns = min(((edges[p, 3] - edges[p, 2]) | 7) + 1, width)
+    left = min(edges[p, 2], width - columns)
+    plane_x, plane_y = planes[0], planes[min(1, len(planes) - 1)]
+    if axis == 0:
+        spread_x(across, left, left + columns, tip[0], slope, 1 / units[0])
+    for v in range(np.uint64(top), np.uint64(edges[p, 1] + 1)):
+        row = np.float64(np.int64(v))
+        first, last, dv2 = firsts[p, v - np.uint64(top)], lasts[p, v - np.uint64(top)], (row - y) * (row - y)
         if count_z.size > 0:
             tip_z = tip[2] if has_depth[p] else 0.0
             claim_deep(planes, count_z, key, v, first, last, x, dv2, near, size, tip_z, has_depth[p], units)
         if axis == 0:
-            at_y = tip[1] - slope * v
-            claim_flat(planes, count, key, v, first, last, x, dv2, near, size, tip[0], slope, at_y, units)
+            value_y, end = np.float32((tip[1] - slope * row) * per_y), left + columns
+            claim_row(
+                plane_x, plane_y, count, key, v, left, end, first, last, x, dv2, near, size, across, value_y
+            )  # fmt: skip
         else:
             claim_key(count, key, v, first, last, x, dv2, near, size)
 
@@ -102,7 +118,7 @@ def join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_dept
 @jit_part
 def draw_claims(  # type: ignore[no-untyped-def]
     planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
-    units, firsts, lasts, edges, starting, following, hull, steps, sums, key,
+    units, firsts, lasts, edges, starting, following, hull, steps, sums, key, across,
 ):  # fmt: skip
     """Draw a joint down the map: the claims of those who start on a row, then the averages of its tied cells."""
     height, width = count.shape
@@ -115,7 +131,7 @@ def draw_claims(  # type: ignore[no-untyped-def]
             slope, tip = 1.0 if modes[p, k] == TOWARDS else 0.0, tips[p, k]
             claim_disc(
                 planes, axis, count, count_z, key, p, x, y, near, size, tip, slope, has_depth, units,
-                firsts, lasts, edges,
+                firsts, lasts, edges, across,
             )  # fmt: skip
             p = following[p]
         if v < height:

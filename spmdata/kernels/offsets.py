@@ -121,7 +121,7 @@ def draw_joints(
         else:
             draw_claims(
                 planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
-                units, firsts, lasts, edges, starting, following, hull, steps, sums, key,
+                units, firsts, lasts, edges, starting, following, hull, steps, sums, key, across,
             )  # fmt: skip
         if past:
             write_joint(offsets[i], counts[i], counts_z[i], (planes, count, count_z), busy, top, bottom)
@@ -183,9 +183,9 @@ def meet(
     for p in range(people):
         if modes[p, k] == NOTHING:
             continue
-        near, persons, x, y = 0, 0, anchors[p, k, 0], anchors[p, k, 1]
+        near, persons, x, y = 0, np.int64(0), anchors[p, k, 0], anchors[p, k, 1]
         for i in range(np.uint64((number - 1) | 7) + np.uint64(1)):
             here = (abs(points[0, i] - x) <= wide) & (abs(points[1, i] - y) <= wide)
             near += here
-            persons += np.int64(points[2, i]) if here else 0  # a sum of floats would be no vectors
+            persons += np.int64(points[2, i]) if here else np.int64(0)  # a sum of floats would be no vectors
         company[p], following[p] = near, persons - p if near == PAIR else people
