@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
-from spmdata.kernels.jit import jit, jit_bare, jit_lean
+from spmdata.kernels.jit import jit, jit_bare, jit_lean, jit_step
 from spmdata.kernels.links import place_roots, resolve
 from spmdata.kernels.offsets import draw_joints
 from spmdata.kernels.past import settle
@@ -146,34 +146,51 @@ def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -
 def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], width: int) -> None:
     """Do the same for maps whose joints come last: offsets (N, H, W * K * D), count and count_z (N, H, W * K).
 
-    All joints of a cell lie together, so a box is emptied for all at once, and once where joints share it.
+    All joints of a cell lie together, so a box that several joints in a row share is emptied once, of all joints.
     """
     _, offsets, counts, _, _, counts_z = maps
     numbers, joints = offsets.shape[2] // width, counts.shape[2] // width
+    axes = numbers // joints
     for n in range(len(offsets)):
         undo_roots(maps, n, boxes, held)
         if too_many(boxes[n, : held[n, 0], :joints], counts[n].size):
             empty_joints(maps, n)
             continue
         for p in range(held[n, 0]):
-            for k in range(joints):
-                top, bottom, left, right = (
-                    boxes[n, p, k, 0],
-                    boxes[n, p, k, 1],
-                    boxes[n, p, k, 2],
-                    boxes[n, p, k, 3] + 1,
-                )
-                again = k > 0 and bottom == boxes[n, p, k - 1, 1] and top == boxes[n, p, k - 1, 0]
-                if again and left == boxes[n, p, k - 1, 2] and right == boxes[n, p, k - 1, 3] + 1:
-                    continue
-                for v in range(top, bottom + 1):
-                    for i in range(np.uint64(left * numbers), np.uint64(right * numbers)):
-                        offsets[n, v, i] = 0
-                    for i in range(np.uint64(left * joints), np.uint64(right * joints)):
-                        counts[n, v, i] = 0
-                    if numbers == 3 * joints:
-                        for i in range(np.uint64(left * joints), np.uint64(right * joints)):
-                            counts_z[n, v, i] = 0
+            k, after = 0, 0
+            while k < joints:
+                top, bottom, left, right = boxes[n, p, k]
+                after = k + 1
+                while after < joints and same_box(boxes[n, p, k], boxes[n, p, after]):
+                    after += 1
+                if after > k + 1:
+                    for v in range(top, bottom + 1):
+                        empty_numbers(offsets[n, v], left * numbers, (right + 1) * numbers)
+                        empty_numbers(counts[n, v], left * joints, (right + 1) * joints)
+                        if axes == 3:
+                            empty_numbers(counts_z[n, v], left * joints, (right + 1) * joints)
+                else:
+                    for v in range(top, bottom + 1):
+                        for u in range(np.uint64(left), np.uint64(right + 1)):
+                            for d in range(axes):
+                                offsets[n, v, (u * joints + k) * axes + d] = 0
+                            counts[n, v, u * joints + k] = 0
+                            if axes == 3:
+                                counts_z[n, v, u * joints + k] = 0
+                k = after
+
+
+@jit_lean
+def same_box(one: NDArray[np.int32], two: NDArray[np.int32]) -> bool:
+    """Return whether two boxes (4,) have the same sides."""
+    return bool(one[0] == two[0] and one[1] == two[1] and one[2] == two[2] and one[3] == two[3])
+
+
+@jit_step
+def empty_numbers(row, first, after):  # type: ignore[no-untyped-def]
+    """Empty the numbers of a row from first on."""
+    for i in range(np.uint64(first), np.uint64(after)):
+        row[i] = 0
 
 
 @jit

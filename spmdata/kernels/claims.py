@@ -87,6 +87,7 @@ def claim_disc(  # type: ignore[no-untyped-def]
     plane_x, plane_y = planes[0], planes[min(1, len(planes) - 1)]
     if axis == 0:
         spread_x(across, left, left + columns, tip[0], slope, 1 / units[0])
+    start, end, side_by_side = left, left + columns, count.strides[1] == count.itemsize
     for v in range(np.uint64(top), np.uint64(edges[p, 1] + 1)):
         row = np.float64(np.int64(v))
         first, last, dv2 = firsts[p, v - np.uint64(top)], lasts[p, v - np.uint64(top)], (row - y) * (row - y)
@@ -94,9 +95,11 @@ def claim_disc(  # type: ignore[no-untyped-def]
             tip_z = tip[2] if has_depth[p] else 0.0
             claim_deep(planes, count_z, key, v, first, last, x, dv2, near, size, tip_z, has_depth[p], units)
         if axis == 0:
-            value_y, end = np.float32((tip[1] - slope * row) * per_y), left + columns
+            value_y = np.float32((tip[1] - slope * row) * per_y)
+            if not side_by_side:
+                start, end = first, last + 1
             claim_row(
-                plane_x, plane_y, count, key, v, left, end, first, last, x, dv2, near, size, across, value_y
+                plane_x, plane_y, count, key, v, start, end, first, last, x, dv2, near, size, across, value_y
             )  # fmt: skip
         else:
             claim_key(count, key, v, first, last, x, dv2, near, size)

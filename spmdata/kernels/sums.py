@@ -167,12 +167,15 @@ def write_few(planes, axis, count, count_z, p, q, k, tips, modes, has_depth, uni
         plane_x, plane_y = planes[0], planes[min(1, len(planes) - 1)]  # a root's depth is drawn as a third axis alone
         if axis == 0:
             spread_x(across, left, left + columns, tip_x, slope, 1 / units[0])
+        start, end, side_by_side = left, left + columns, count.strides[1] == count.itemsize
         for v in range(np.uint64(top), np.uint64(bottom + 1)):
             i, j = v - np.uint64(edges[p, 0]), v - np.uint64(edges[q, 0])
             first, last = max(firsts[p, i], firsts[q, j]), min(lasts[p, i], lasts[q, j])
+            if not side_by_side:  # each cell of a row lies on a line of its own
+                start, end = first, max(first, last + 1)
             if axis == 0:
                 value_y = np.float32((tip_y - slope * np.float64(np.int64(v))) * per_y)
-                write_row(plane_x, plane_y, count, v, left, left + columns, first, last, across, value_y, number)
+                write_row(plane_x, plane_y, count, v, start, end, first, last, across, value_y, number)
             if deep:
                 tip_z = 0.5 * (on_grid(tips[p, k, 2]) + on_grid(tips[q, k, 2]))
                 write_deep(planes, count_z, v, first, last, np.float32(tip_z * (1 / units[2])), number)
