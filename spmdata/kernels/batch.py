@@ -170,13 +170,14 @@ def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], wi
                         if axes == 3:
                             empty_numbers(counts_z[n, v], left * joints, (right + 1) * joints)
                 else:
-                    for v in range(top, bottom + 1):
+                    for v in range(np.uint64(top), np.uint64(bottom + 1)):
                         for u in range(np.uint64(left), np.uint64(right + 1)):
-                            for d in range(axes):
-                                offsets[n, v, (u * joints + k) * axes + d] = 0
-                            counts[n, v, u * joints + k] = 0
+                            i = u * np.uint64(joints) + np.uint64(k)
+                            counts[n, v, i] = 0
+                            for d in range(np.uint64(axes)):
+                                offsets[n, v, i * np.uint64(axes) + d] = 0
                             if axes == 3:
-                                counts_z[n, v, u * joints + k] = 0
+                                counts_z[n, v, i] = 0
                 k = after
 
 
