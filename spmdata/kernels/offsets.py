@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spmdata.kernels.claims import draw_claims
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.discs import spread
-from spmdata.kernels.jit import jit_lean, jit_part
+from spmdata.kernels.jit import jit_lean, jit_part, jit_step
 from spmdata.kernels.past import write_joint
 from spmdata.kernels.rules import NEAREST, NOTHING, TOWARDS, Rules
 from spmdata.kernels.sums import NUMBER, SLOPES, draw_means, write_few
@@ -164,18 +164,8 @@ def gather(
     return number
 
 
-@jit_lean
-def meet(
-    points: NDArray[np.float64],
-    number: int,
-    anchors: NDArray[np.float64],
-    modes: NDArray[np.uint8],
-    k: int,
-    people: int,
-    wide: float,
-    company: NDArray[np.int64],
-    following: NDArray[np.int64],
-) -> None:
+@jit_step
+def meet(points, number, anchors, modes, k, people, wide, company, following):  # type: ignore[no-untyped-def]
     """Fill company (P,) with how many points are near each person's and, of two, following (P,) with the other person.
 
     Near are those at most ``wide`` from it on either axis, its own too. Who is alone is followed by nobody below him.
