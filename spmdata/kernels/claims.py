@@ -1,7 +1,8 @@
 """Cells that belong to one person: whoever has the smallest key there, the distance to the anchor or the area.
 
-Cells go to persons row by row, straight into the maps. Whoever meets an equal key is counted, and rows with such cells
-are averaged afterwards, over those whose key is the smallest.
+Cells go to persons row by row, straight into the maps, in whole blocks of columns: beyond a neighbourhood all stays as
+it was. Whoever meets an equal key is counted, and rows with such cells are averaged afterwards, over those whose key is
+the smallest.
 
 Letters: v row, u column of cells; the key of row v lies in place v % R of (R, W).
 """

@@ -1,7 +1,4 @@
-"""Zeros by one call of libc's memset, however many axes an array has: as loops, each row of a map is a call of its own.
-
-A picture of 96 x 96 cells takes 17 us where it took 21, one of 128 x 128 37 where it took 49, while caches hold it.
-"""
+"""Zeros by one memset an array, however many axes it has: as numba's loops, each row of a map is a call of its own."""
 
 from __future__ import annotations
 
