@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from spmdata.kernels.jit import PLAIN, intrinsic
+from spmdata.kernels.jit import PLAIN, intrinsic, jit_step
 
 #: Names of arrays, and of rows of some, as numbers: constants that types may hold.
 NAMES = range(14)
@@ -62,6 +62,17 @@ def _read_plainly(array: NDArray[Any], v: int, u: int, name: int) -> Any:
 
 def _write_plainly(array: NDArray[Any], v: int, u: int, value: Any, name: int) -> None:
     array[v, u] = value
+
+
+@jit_step
+def whole_blocks(left, right, block, width):  # type: ignore[no-untyped-def]
+    """Return start and end of columns that hold left to right and are whole blocks, where a map has them: no rest.
+
+    block is a power of two.
+    """
+    columns = min(((right - left) | (block - 1)) + 1, width)
+    start = min(left, width - columns)
+    return start, start + columns
 
 
 #: read(array, v, u, name) is array[v, u], without counting from the end.

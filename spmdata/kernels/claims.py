@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spmdata.kernels.apart import ACROSS, COUNT, KEY, PLANE_X, PLANE_Y, read, write
+from spmdata.kernels.apart import ACROSS, COUNT, KEY, PLANE_X, PLANE_Y, read, whole_blocks, write
 from spmdata.kernels.jit import jit_part, jit_step
 from spmdata.kernels.rules import NOTHING, TOWARDS
 from spmdata.kernels.sums import NUMBER_Z, SLOPES, average_deep, spread_x, sum_flat
@@ -83,12 +83,11 @@ def claim_disc(  # type: ignore[no-untyped-def]
 ):
     """Claim all cells of a person's neighbourhood."""
     top, per_y, width = edges[p, 0], 1 / units[1], count.shape[1]
-    columns = min(((edges[p, 3] - edges[p, 2]) | 7) + 1, width)
-    left = min(edges[p, 2], width - columns)
+    left, right = whole_blocks(edges[p, 2], edges[p, 3], 8, width)
     plane_x, plane_y = planes[0], planes[min(1, len(planes) - 1)]
     if axis == 0:
-        spread_x(across, left, left + columns, tip[0], slope, 1 / units[0])
-    start, end, side_by_side = left, left + columns, count.strides[1] == count.itemsize
+        spread_x(across, left, right, tip[0], slope, 1 / units[0])
+    start, end, side_by_side = left, right, count.strides[1] == count.itemsize
     for v in range(np.uint64(top), np.uint64(edges[p, 1] + 1)):
         row = np.float64(np.int64(v))
         first, last, dv2 = firsts[p, v - np.uint64(top)], lasts[p, v - np.uint64(top)], (row - y) * (row - y)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.kernels.apart import BELLS, HEATMAP, read, write
+from spmdata.kernels.apart import BELLS, HEATMAP, read, whole_blocks, write
 from spmdata.kernels.jit import jit_lean
 from spmdata.kernels.links import to_cell
 from spmdata.kernels.rules import Rules
@@ -68,14 +68,12 @@ def draw_roots(
             boxes[p, -1, 0], boxes[p, -1, 1], boxes[p, -1, 2], boxes[p, -1, 3] = top, bottom, left, right
         bell(x, rules.heat_denominator, left, right, across)
         bell(y, rules.heat_denominator, top, bottom, down)
-        # Whole blocks of 8 columns, where the map has them, leave no rest to vectors; beyond the reach is 0.
-        columns = min(((right - left) | 7) + 1, width)
-        left = min(left, width - columns)
-        for u in range(np.uint64(left), np.uint64(left + columns)):
+        start, end = whole_blocks(left, right, 8, width)  # beyond the reach is 0
+        for u in range(np.uint64(start), np.uint64(end)):
             away[u] = (np.float64(np.int64(u)) - x) * (np.float64(np.int64(u)) - x)
         for v in range(top, bottom + 1):
             dv2, height_v = (v - y) * (v - y), down[v]
-            for u in range(np.uint64(left), np.uint64(left + columns)):
+            for u in range(np.uint64(start), np.uint64(end)):
                 value = np.float32(
                     height_v * read(bells, 0, u, BELLS) if read(bells, 2, u, BELLS) + dv2 <= cut else 0.0
                 )

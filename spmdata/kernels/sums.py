@@ -26,6 +26,7 @@ from spmdata.kernels.apart import (
     SUMS_X,
     SUMS_Y,
     read,
+    whole_blocks,
     write,
 )
 from spmdata.kernels.jit import jit_lean, jit_part, jit_step
@@ -161,13 +162,11 @@ def write_few(planes, axis, count, count_z, p, q, k, tips, modes, has_depth, uni
     number, width, per_y = np.uint8(1 if p == q else 2), count.shape[1], 1 / units[1]
     deep = has_depth is not None and has_depth[p] and has_depth[q]
     if left <= right:
-        # Whole blocks of 16 columns, where the map has them, leave no rest to vectors.
-        columns = min(((right - left) | 15) + 1, width)
-        left = min(left, width - columns)
+        left, right = whole_blocks(left, right, 16, width)
         plane_x, plane_y = planes[0], planes[min(1, len(planes) - 1)]  # a root's depth is drawn as a third axis alone
         if axis == 0:
-            spread_x(across, left, left + columns, tip_x, slope, 1 / units[0])
-        start, end, side_by_side = left, left + columns, count.strides[1] == count.itemsize
+            spread_x(across, left, right, tip_x, slope, 1 / units[0])
+        start, end, side_by_side = left, right, count.strides[1] == count.itemsize
         for v in range(np.uint64(top), np.uint64(bottom + 1)):
             i, j = v - np.uint64(edges[p, 0]), v - np.uint64(edges[q, 0])
             first, last = max(firsts[p, i], firsts[q, j]), min(lasts[p, i], lasts[q, j])
