@@ -13,7 +13,7 @@ import numpy as np
 
 from spmdata.kernels.apart import ACROSS, COUNT, KEY, PLANE_X, PLANE_Y, read, whole_blocks, write
 from spmdata.kernels.jit import jit_part, jit_step
-from spmdata.kernels.rules import NOTHING, TOWARDS
+from spmdata.kernels.rules import TOWARDS
 from spmdata.kernels.sums import NUMBER_Z, SLOPES, average_deep, spread_x, sum_flat
 
 
@@ -106,11 +106,11 @@ def claim_disc(  # type: ignore[no-untyped-def]
 
 
 @jit_part
-def join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_depth, firsts, lasts, edges):  # type: ignore[no-untyped-def]
+def join_row(key, sums, v, k, who, near, area, anchors, tips, modes, has_depth, firsts, lasts, edges):  # type: ignore[no-untyped-def]
     """Add the vectors of all who have the smallest key on cells of a row."""
-    for p in range(people):
+    for p in who:
         top, slope = edges[p, 0], 1.0 if modes[p, k] == TOWARDS else 0.0
-        if modes[p, k] == NOTHING or not top <= v <= edges[p, 1]:
+        if not top <= v <= edges[p, 1]:
             continue
         x, dv2 = anchors[p, k, 0], (v - anchors[p, k, 1]) * (v - anchors[p, k, 1])
         size = 0.0 if near > 0 else np.float64(area[p])
@@ -120,15 +120,15 @@ def join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_dept
 
 @jit_part
 def draw_claims(  # type: ignore[no-untyped-def]
-    planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
+    planes, axis, count, count_z, k, lowest, highest, who, near, area, anchors, tips, modes, has_depth,
     units, firsts, lasts, edges, starting, following, hull, steps, sums, key, across,
 ):  # fmt: skip
     """Draw a joint down the map: the claims of those who start on a row, then the averages of its tied cells."""
     height, width = count.shape
     for v in range(lowest, highest + 2):
         # Whole blocks of 8 columns, as of means: beyond the hull nobody is, count is 0 and the key infinite.
-        left, right, p, tied = hull[v, 0] & -8, min(hull[v, 1] | 7, width - 1), starting[v], 0
-        starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
+        left, right, p, tied = hull[0, v] & -8, min(hull[1, v] | 7, width - 1), starting[v], 0
+        starting[v], hull[0, v], hull[1, v] = -1, width, -1
         while p >= 0:
             x, y, size = anchors[p, k, 0], anchors[p, k, 1], 0.0 if near > 0 else np.float64(area[p])
             slope, tip = 1.0 if modes[p, k] == TOWARDS else 0.0, tips[p, k]
@@ -141,7 +141,7 @@ def draw_claims(  # type: ignore[no-untyped-def]
             for u in range(np.uint64(left), np.uint64(right + 1)):
                 tied += count[v, u] > 1
         if tied > 0:
-            join_row(key, sums, v, k, people, near, area, anchors, tips, modes, has_depth, firsts, lasts, edges)
+            join_row(key, sums, v, k, who, near, area, anchors, tips, modes, has_depth, firsts, lasts, edges)
             if axis == 0:
                 sum_flat(planes, count, v, left, right, sums, steps[0], SLOPES, units)  # of no steps
             if count_z.size > 0:

@@ -18,11 +18,11 @@ class Desk(NamedTuple):
 
     firsts and lasts (P, R): each person's neighbourhood, the rows of each column or the columns of each row; it lies in
     the rows edges[p, 0] to edges[p, 1] and columns edges[p, 2] to edges[p, 3], for the anchor placed[p, :2], by row
-    where placed[p, 2] says so. points (3, P or more): the anchors of all who have the joint, and who. company (P,): how
-    many are near each, himself too. starting (H + 1,): a person whose neighbourhood starts on a row, or -1; following
-    (P,): the next, or the other of a pair. hull (H + 1, 2): between which columns a row may change. across (1, W): x of
-    one person or a pair. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key (R, W), the
-    smallest key on a cell. sums (C, W): on this row. Between joints all is as it was: one desk serves call
+    where placed[p, 2] says so. who (P or more,): all who have the joint; points (2, P or more): their anchors. company
+    (P,): how many are near each, himself too. starting (H + 1,): a person whose neighbourhood starts on a row, or -1;
+    following (P,): the next, or the other of a pair. hull (2, H + 1): between which columns a row may change. across
+    (1, W): x of one person or a pair. Of the next R rows, v in place v % R: steps (R, C, W), what is added there; key
+    (R, W), the smallest key on a cell. sums (C, W): on this row. Between joints all is as it was: one desk serves call
     after call, by the same rules and on maps of the same size.
     """
 
@@ -30,6 +30,7 @@ class Desk(NamedTuple):
     lasts: NDArray[np.int64]
     edges: NDArray[np.int64]
     placed: NDArray[np.float64]
+    who: NDArray[np.int64]
     points: NDArray[np.float64]
     starting: NDArray[np.int64]
     following: NDArray[np.int64]
@@ -53,14 +54,15 @@ def new_desk(people: int, height: int, width: int, axes: int, reach: float) -> D
     rows, channels, window = int(min(2 * reach + 3, max(height, width))), 4 if axes == 2 else 6, 1
     while window < rows + 2:
         window *= 2
-    hull = np.full((height + 1, 2), -1, np.int64)
-    hull[:, 0] = width
+    hull = np.full((2, height + 1), -1, np.int64)
+    hull[0] = width
     return Desk(
         firsts=np.empty((people, (rows | 7) + 1), np.int64),
         lasts=np.empty((people, (rows | 7) + 1), np.int64),
         edges=np.empty((people, 4), np.int64),
         placed=np.full((people, 3), np.nan),
-        points=np.empty((3, (people | 7) + 1)),
+        who=np.empty((people | 7) + 1, np.int64),
+        points=np.empty((2, (people | 7) + 1)),
         starting=np.full(height + 1, -1, np.int64),
         following=np.empty(people, np.int64),
         hull=hull,

@@ -65,45 +65,43 @@ def mark_leading(visible: NDArray[np.uint8], tree: Tree, leading: NDArray[np.boo
 def resolve(people: Rows, n: int, tree: Tree, rules: Rules, height: int, width: int, links: Links) -> None:
     """Fill anchors, tips and modes of a row whose roots are placed.
 
-    A labelled joint whose parent is not hangs from its nearest labelled ancestor; one that is not labelled keeps
-    zeros there under ``stay`` when it leads to a labelled one.
+    A labelled joint hangs from its nearest labelled ancestor, or from the root: parents first, one that is not labelled
+    hands on what it hangs from itself. Under ``stay`` it keeps zeros there when it leads to a labelled one. Conditions
+    choose between numbers, not between ways: which joints are labelled is nothing that a processor can guess.
     """
-    joints, visible, k_all = people.joints[n], people.visible[n], len(tree.parents)
-    roots, drawn, anchors, tips, modes, leading = links
-    deep = joints.shape[2] == 3
+    joints, visible, parents, root = people.joints[n], people.visible[n], tree.parents, len(tree.parents)
+    roots, drawn, anchors, tips, modes, at, here, led, leading = links
+    deep, drop, anchor_root = joints.shape[2] == 3, rules.missing_parent == DROP, rules.anchor_root
+    right, bottom = width - 1.0, height - 1.0
     for p in range(people.number[n]):
-        for k in range(k_all + 1):
-            modes[p, k] = NOTHING
+        modes[p, root] = NOTHING
         if not drawn[p]:
+            for k in range(root):
+                modes[p, k] = NOTHING
             continue
         if rules.missing_parent == STAY:
             mark_leading(visible[p], tree, leading)
-        root_x, root_y, root_z = roots[p, 0], roots[p, 1], roots[p, 2]
-        for k in range(k_all):
-            labelled, parent = visible[p, k] > 0, tree.parents[k]
-            a = parent
-            while a >= 0 and visible[p, a] == 0:
-                a = tree.parents[a]
-            if (not labelled and not leading[k]) or (labelled and rules.missing_parent == DROP and a != parent):
-                continue
-            from_x, from_y, from_z = root_x, root_y, root_z
-            if a >= 0:
-                from_x = to_cell(np.float64(joints[p, a, 0]), rules)
-                from_y = to_cell(np.float64(joints[p, a, 1]), rules)
-                from_z = np.float64(joints[p, a, 2]) if deep else 0.0
-            x, y, z = from_x, from_y, from_z
-            if labelled:
-                x = to_cell(np.float64(joints[p, k, 0]), rules)
-                y = to_cell(np.float64(joints[p, k, 1]), rules)
-                z = np.float64(joints[p, k, 2]) if deep else 0.0
-            constant = not labelled or (rules.anchor_root and a >= 0)
-            modes[p, k] = CONSTANT if constant else TOWARDS
-            tips[p, k, 0] = x - from_x if constant else x
-            tips[p, k, 1] = y - from_y if constant else y
+        here[root], led[root] = True, False
+        at[root, 0], at[root, 1], at[root, 2] = roots[p, 0], roots[p, 1], roots[p, 2]
+        root_x, root_y = min(max(at[root, 0], 0.0), right), min(max(at[root, 1], 0.0), bottom)
+        for i in range(root):
+            k = tree.order[i]
+            a = parents[k] if parents[k] >= 0 else root
+            from_x, from_y, from_z = at[a, 0], at[a, 1], at[a, 2]
+            labelled = visible[p, k] > 0
+            x, y = to_cell(np.float64(joints[p, k, 0]), rules), to_cell(np.float64(joints[p, k, 1]), rules)
+            x, y, z = x if labelled else from_x, y if labelled else from_y, from_z
+            if deep:
+                z = np.float64(joints[p, k, 2]) if labelled else from_z
+            at[k, 0], at[k, 1], at[k, 2], here[k], led[k] = x, y, z, labelled, labelled | led[a]
+            constant = (not labelled) | (anchor_root & led[a])
+            asked = (labelled | leading[k]) & ((not labelled) | (not drop) | here[a])
+            modes[p, k] = (CONSTANT if constant else TOWARDS) if asked else NOTHING
+            tips[p, k, 0] = x - (from_x if constant else 0.0)
+            tips[p, k, 1] = y - (from_y if constant else 0.0)
             tips[p, k, 2] = z - from_z
-            anchors[p, k, 0] = min(max(root_x if rules.anchor_root else from_x, 0.0), width - 1.0)
-            anchors[p, k, 1] = min(max(root_y if rules.anchor_root else from_y, 0.0), height - 1.0)
+            anchors[p, k, 0] = root_x if anchor_root else min(max(from_x, 0.0), right)
+            anchors[p, k, 1] = root_y if anchor_root else min(max(from_y, 0.0), bottom)
         if deep:
-            modes[p, k_all], tips[p, k_all, 2] = CONSTANT, root_z
-            anchors[p, k_all, 0] = min(max(root_x, 0.0), width - 1.0)
-            anchors[p, k_all, 1] = min(max(root_y, 0.0), height - 1.0)
+            modes[p, root], tips[p, root, 2] = CONSTANT, at[root, 2]
+            anchors[p, root, 0], anchors[p, root, 1] = root_x, root_y

@@ -62,10 +62,10 @@ def draw_joints(
     """
     (height, width), remember = counts.shape[1:], len(boxes) > 0
     # A name for each array: taking one out of its tuple costs an atomic count of references, each time.
-    firsts, lasts, edges, placed, points, starting, following, hull, steps, sums, key, company, across = desk
+    firsts, lasts, edges, placed, who, points, starting, following, hull, steps, sums, key, company, across = desk
     page_planes, page_count, page_count_z, busy = page
-    _, _, anchors, tips, modes, _ = links
-    near, wide, others = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach, 0
+    _, _, anchors, tips, modes, _, _, _, _ = links
+    near, wide = 1.0 if rules.overlap == NEAREST else 0.0, 2 * rules.reach
     for i in range(len(offsets)):
         k, planes, count, count_z = first_joint + i, offsets[i], counts[i], counts_z[i]
         if past:
@@ -75,24 +75,21 @@ def draw_joints(
             zero(count)
             if has_depth is not None:
                 zero(count_z)
-        if area is None:
-            others = gather(points, anchors, modes, k, people)
-        full = others * 4 * wide * wide > CROWD * height * width
+        number = gather(who, points, anchors, modes, k, people)
+        full = number * 4 * wide * wide > CROWD * height * width
         if area is None and not full:
-            meet(points, others, anchors, modes, k, people, wide, company, following)
+            meet(who, points, number, wide, company, following, people)
+        if remember:
+            for p in range(people):
+                boxes[p, k, 1] = -1
         # As many slopes as persons, unless there are constants; a literal would be a type of its own, compiled too.
         lowest, highest, slopes, top, bottom = height, -1, np.int64(NUMBER), height, np.int64(-1)
-        for p in range(people):
-            if remember:
-                boxes[p, k, 1] = -1
-            if modes[p, k] == NOTHING:
-                continue
-            x, y = anchors[p, k, 0], anchors[p, k, 1]
-            few = area is not None
+        for i_who in range(number):
+            p, few = who[i_who], area is not None
             if area is None and not full:
                 few = company[p] == 1 or (company[p] == PAIR and company[following[p]] == PAIR)
             by_row = 1.0 if few else 0.0
-            place(firsts, lasts, edges, placed, p, x, y, by_row, height, width, rules)
+            place(firsts, lasts, edges, placed, p, points[0, i_who], points[1, i_who], by_row, height, width, rules)
             if past:
                 top, bottom = min(top, edges[p, 0]), max(bottom, edges[p, 1])
                 for v in range(np.uint64(edges[p, 0]), np.uint64(edges[p, 1] + 1)):
@@ -110,8 +107,8 @@ def draw_joints(
                 planes, axis, count, count_z, k, lowest, highest, slopes, tips, modes, has_depth, units,
                 firsts, lasts, edges, starting, following, hull, steps, sums,
             )  # fmt: skip
-            for p in range(people):  # after the sums, which leave zeros between persons
-                if modes[p, k] != NOTHING and placed[p, 2] > 0:
+            for p in who[:number]:  # after the sums, which leave zeros between persons
+                if placed[p, 2] > 0:
                     for other in (p, following[p]):
                         if other <= p:
                             write_few(
@@ -120,8 +117,8 @@ def draw_joints(
                             )  # fmt: skip
         else:
             draw_claims(
-                planes, axis, count, count_z, k, lowest, highest, people, near, area, anchors, tips, modes, has_depth,
-                units, firsts, lasts, edges, starting, following, hull, steps, sums, key, across,
+                planes, axis, count, count_z, k, lowest, highest, who[:number], near, area, anchors, tips, modes,
+                has_depth, units, firsts, lasts, edges, starting, following, hull, steps, sums, key, across,
             )  # fmt: skip
         if past:
             write_joint(offsets[i], counts[i], counts_z[i], (planes, count, count_z), busy, top, bottom)
@@ -146,36 +143,42 @@ def enlist(starting, following, hull, edges, p):  # type: ignore[no-untyped-def]
     top, bottom, left, right = edges[p, 0], edges[p, 1], edges[p, 2], edges[p, 3]
     following[p], starting[top] = starting[top], p
     for v in range(np.uint64(top), np.uint64(bottom + 2)):
-        hull[v, 0], hull[v, 1] = min(hull[v, 0], left), max(hull[v, 1], right)
+        hull[0, v], hull[1, v] = min(hull[0, v], left), max(hull[1, v], right)
 
 
 @jit_lean
 def gather(
-    points: NDArray[np.float64], anchors: NDArray[np.float64], modes: NDArray[np.uint8], k: int, people: int
+    who: NDArray[np.int64],
+    points: NDArray[np.float64],
+    anchors: NDArray[np.float64],
+    modes: NDArray[np.uint8],
+    k: int,
+    people: int,
 ) -> int:
-    """Fill points (3, P): anchors of all who have joint k, nowhere up to a whole block of 8, and who; count them."""
+    """Fill who and points with all who have joint k and their anchors, up to a whole block of 8 nowhere.
+
+    Return how many they are. All are written, and the next one in the same place where one has it not: no processor
+    guesses who.
+    """
     number = 0
     for p in range(people):
-        if modes[p, k] != NOTHING:
-            points[0, number], points[1, number], points[2, number] = anchors[p, k, 0], anchors[p, k, 1], p
-            number += 1
+        who[number], points[0, number], points[1, number] = p, anchors[p, k, 0], anchors[p, k, 1]
+        number += modes[p, k] != NOTHING
     for i in range(number, ((number - 1) | 7) + 1):
-        points[0, i], points[1, i], points[2, i] = np.nan, np.nan, 0
+        who[i], points[0, i], points[1, i] = 0, np.nan, np.nan
     return number
 
 
 @jit_step
-def meet(points, number, anchors, modes, k, people, wide, company, following):  # type: ignore[no-untyped-def]
+def meet(who, points, number, wide, company, following, people):  # type: ignore[no-untyped-def]
     """Fill company (P,) with how many points are near each person's and, of two, following (P,) with the other person.
 
     Near are those at most ``wide`` from it on either axis, its own too. Who is alone is followed by nobody below him.
     """
-    for p in range(people):
-        if modes[p, k] == NOTHING:
-            continue
-        near, persons, x, y = 0, np.int64(0), anchors[p, k, 0], anchors[p, k, 1]
+    for j in range(number):
+        near, persons, p, x, y = 0, np.int64(0), who[j], points[0, j], points[1, j]
         for i in range(np.uint64((number - 1) | 7) + np.uint64(1)):
             here = (abs(points[0, i] - x) <= wide) & (abs(points[1, i] - y) <= wide)
             near += here
-            persons += np.int64(points[2, i]) if here else np.int64(0)  # a sum of floats would be no vectors
+            persons += who[i] if here else np.int64(0)
         company[p], following[p] = near, persons - p if near == PAIR else people

@@ -189,8 +189,8 @@ def draw_means(  # type: ignore[no-untyped-def]
     height, width = count.shape
     for v in range(lowest, highest + 2):  # one row more, on which the last columns have ended
         # Whole blocks of 8 columns leave no rest to vectors; beyond the hull the sums are 0, and so is what is written.
-        slot, left, right, p = v & (len(steps) - 1), hull[v, 0] & -8, min(hull[v, 1] | 7, width - 1), starting[v]
-        starting[v], hull[v, 0], hull[v, 1] = -1, width, -1
+        slot, left, right, p = v & (len(steps) - 1), hull[0, v] & -8, min(hull[1, v] | 7, width - 1), starting[v]
+        starting[v], hull[0, v], hull[1, v] = -1, width, -1
         while p >= 0:
             if axis == 0:
                 step_flat(steps, firsts, lasts, p, edges, on_grid(tips[p, k, 0]), on_grid(tips[p, k, 1]))

@@ -53,8 +53,10 @@ class Links(NamedTuple):
 
     roots (P, 3): (x, y) in cells and z in cm; drawn (P,): in the targets at all; anchors (P, K + 1, 2) in cells,
     clamped to cell centres of the map; tips (P, K + 1, 3): (x, y) in cells where a TOWARDS vector points or the
-    CONSTANT itself, and dz in cm; modes (P, K + 1). leading (K,), under STAY, of the
-    person looked at: a labelled joint hangs below.
+    CONSTANT itself, and dz in cm; modes (P, K + 1).
+
+    Of the person looked at, with the root in place K: at (K + 1, 3), where what hangs from a joint starts, in cells and
+    cm; here (K + 1,), the joint is labelled; led (K + 1,), it or one above is; leading (K,), under STAY, one below is.
     """
 
     roots: NDArray[np.float64]
@@ -62,6 +64,9 @@ class Links(NamedTuple):
     anchors: NDArray[np.float64]
     tips: NDArray[np.float64]
     modes: NDArray[np.uint8]
+    at: NDArray[np.float64]
+    here: NDArray[np.bool_]
+    led: NDArray[np.bool_]
     leading: NDArray[np.bool_]
 
 
@@ -73,5 +78,8 @@ def new_links(people: int, joints: int) -> Links:
         np.empty((people, joints + 1, 2), np.float64),
         np.empty((people, joints + 1, 3), np.float64),
         np.empty((people, joints + 1), np.uint8),
+        np.empty((joints + 1, 3), np.float64),
+        np.empty(joints + 1, np.bool_),
+        np.empty(joints + 1, np.bool_),
         np.zeros(joints, np.bool_),
     )
