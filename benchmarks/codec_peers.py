@@ -2,8 +2,9 @@
 
 The numpy one is written from the definition (Nie et al. 2019, section 3: mean root, mean overlap, reparented children,
 squared or radius tau) and checked against the codec before anything is timed; it imports nothing of the package.
-mmpose's SPR codec and CenterNet's drawing, as mmdet has it, do work of their own: root heatmap with sigma 7, flat
-offsets; one centre a person. They are background, and no dependency.
+mmpose's SPR codec and CenterNet's drawing, as mmdet has it, do work of their own: root heatmap with sigma 7 and flat
+offsets of one person a cell; heatmaps of centres and joints, Gaussians as large as persons. They are background, and no
+dependency: ``pip install --no-deps mmpose mmdet mmengine mmcv-lite==2.1.0`` and what they miss when imported.
 
 Letters: P people; K joints; H, W cells; Z the norm of the offsets; N cells round an anchor.
 """
@@ -11,10 +12,14 @@ Letters: P people; K joints; H, W cells; Z the norm of the offsets; N cells roun
 import importlib.util
 import math
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,27 +99,47 @@ class Vectorised:
         return joints * STRIDE + (STRIDE - 1) / 2
 
 
-def others(map_hw: tuple[int, int]) -> dict[str, Callable[[Float64, NDArray[np.uint8]], object]]:
-    """Return what other installed packages do with joints (P, K, 2) in px and visible (P, K), by name."""
-    found: dict[str, Callable[[Float64, NDArray[np.uint8]], object]] = {}
+#: What draws joints (P, K, 2) in px and visible (P, K), and what reads what it drew, if it has that.
+Other = tuple[Callable[[Float64, NDArray[np.uint8]], Any], Callable[[Any], object] | None]
+
+
+def others(map_hw: tuple[int, int]) -> dict[str, Other]:
+    """Return what other packages do that are installed, by name."""
+    found: dict[str, Other] = {}
     size_wh, maps_wh = (map_hw[1] * STRIDE, map_hw[0] * STRIDE), (map_hw[1], map_hw[0])
     if importlib.util.find_spec("mmpose") is not None:
-        codecs = importlib.import_module("mmpose.codecs")
-        spr = codecs.SPR(input_size=size_wh, heatmap_size=maps_wh, sigma=SIGMA)
-        found["mmpose SPR"] = lambda joints, visible: spr.encode(joints, (visible > 0).astype(np.float32))
-    if importlib.util.find_spec("mmdet") is not None:
         import torch
 
-        draw = importlib.import_module("mmdet.models.utils").gen_gaussian_target
+        codecs = importlib.import_module("mmpose.codecs")
+        spr = codecs.SPR(input_size=size_wh, heatmap_size=maps_wh, sigma=SIGMA)
+
+        def draw(joints: Float64, visible: NDArray[np.uint8]) -> Any:
+            return spr.encode(joints, (visible > 0).astype(np.float32))
+
+        def read(drawn: dict[str, NDArray[np.float32]]) -> object:
+            return spr.decode(torch.from_numpy(drawn["heatmaps"]), torch.from_numpy(drawn["displacements"]))
+
+        found[f"mmpose {version('mmpose')}, SPR"] = draw, read
+    if (mmdet := importlib.util.find_spec("mmdet")) is not None and mmdet.submodule_search_locations:
+        import torch
+
+        # The package asks for compiled operators; the file that draws needs none.
+        place = Path(next(iter(mmdet.submodule_search_locations))) / "models/utils/gaussian_target.py"
+        mmdet_own = runpy.run_path(str(place))
 
         def centres(joints: Float64, visible: NDArray[np.uint8]) -> object:
-            heatmap = torch.zeros(map_hw)
-            for points, seen in zip(joints, visible > 0, strict=True):
-                x, y = np.clip(points[seen].mean(axis=0) / STRIDE, 0, np.array(maps_wh) - 1).astype(int).tolist()
-                draw(heatmap, [x, y], int(3 * SIGMA))
-            return heatmap
+            heatmaps = torch.zeros((1 + joints.shape[1], *map_hw))
+            for points, seen in zip(joints / STRIDE, visible > 0, strict=True):
+                if seen.any():
+                    sides = np.ptp(points[seen], axis=0).clip(1).tolist()
+                    radius = max(0, int(mmdet_own["gaussian_radius"](sides[::-1], 0.3)))
+                    cells = [points[seen].mean(axis=0), *points[seen]]
+                    for k, cell in zip([0, *np.flatnonzero(seen) + 1], cells, strict=True):
+                        x, y = np.clip(cell, 0, np.array(maps_wh) - 1).astype(int).tolist()
+                        mmdet_own["gen_gaussian_target"](heatmaps[k], [x, y], radius)
+            return heatmaps
 
-        found["CenterNet's drawing (mmdet)"] = centres
+        found[f"mmdet {version('mmdet')}, CenterNet"] = centres, None
     return found
 
 

@@ -162,19 +162,18 @@ def peer_rows(spec: TargetSpec, people: list[People], kind: str) -> list[Row]:
         "ours": lambda r: codec.encode_batch([people[r % n]], out=out),
         "numpy": lambda r: numpy.encode(*exact[r % n]),
     }
-    for name, draw in others(spec.map_hw).items():
-        encode[name] = lambda r, draw=draw: draw(*exact[r % n])  # type: ignore[misc]
     decode: dict[str, Action] = {
         "ours": lambda r: codec.decode(maps[r % n]),
         "numpy": lambda r: numpy.decode(maps[r % n].root_heatmap, maps[r % n].offsets),
     }
+    for name, (draw, read) in others(spec.map_hw).items():
+        encode[name] = lambda r, draw=draw: draw(*exact[r % n])  # type: ignore[misc]
+        if read is not None:
+            theirs = [draw(*one) for one in exact]
+            decode[name] = lambda r, read=read, theirs=theirs: read(theirs[r % n])  # type: ignore[misc]
     reference: list[dict[str, Action]] = [
         {"naive": lambda r: naive.encode(c, columns[r % n])},
-        {
-            "naive": lambda r: naive.decode(
-                c, maps[r % n].root_heatmap, maps[r % n].offsets, np.asarray(maps[r % n].count)
-            )
-        },
+        {"naive": lambda r: naive.decode(c, maps[r % n].root_heatmap, maps[r % n].offsets, maps[r % n].count)},
     ]
     p = float(np.mean([len(one) for one in people]))
     names = [f"encode {kind}", f"decode {kind}"]
@@ -263,9 +262,7 @@ def report(rows: dict[str, list[Row]], cold: str) -> str:
         "libc's, one call an array, which goes past the caches from some size on; touch writes the same cells once; "
         "read is `np.max` of the heatmaps. Peers have one picture a call, ours from `People` and down to them."
     )
-    absent = (
-        "" if len(others((8, 8))) == 2 else "\n\nNot installed, so without a row: mmpose (SPR) or mmdet (CenterNet)."
-    )
+    absent = "" if len(others((8, 8))) == 2 else "\n\nNot installed, so without a row: mmpose or mmdet (CenterNet)."
     sections = [f"{machine('numpy', 'numba')}.", text]
     sections.append(lines("encode", ("ours", "fill", "memset"), ("fill", "memset")))
     sections.append(lines("kept", ("ours", "touch"), ("touch",)))
