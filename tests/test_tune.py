@@ -121,7 +121,34 @@ def test_the_search_finds_what_trying_everything_finds(source: CocoSource) -> No
     assert len({t.spec for t in tuning.trials}) == len(tuning.trials) == 2 * tuning.encodings
     assert [done for done, _ in seen] == list(range(1, tuning.encodings + 1))
     assert seen[-1] == (tuning.encodings, tuning.encodings)
+    assert (tuning.sample, tuning.rows, tuning.tried) == (8, 8, tuning.trials)
     assert tune_spec(source, start, axes=axes, threads=1) == tuning
+
+
+def test_the_finals_are_of_more_images() -> None:
+    """Of seven images the sample sees the first and the last, where nobody is too close: the others tell."""
+    apart, close = pairs_apart(40.0, 1), pairs_apart(16.0, 1)
+    source = ListSource([(apart if i in (0, 6) else close)[0].people for i in range(7)], (256, 256))
+    start, axes = TargetSpec(input_hw=(256, 256), stride=8, overlap="nearest"), [Axis.of("stride", [8, 4])]
+    seen: list[tuple[int, int]] = []
+    tuning = tune_spec(source, start, axes=axes, rows=2, on_encoding=lambda done, all_: seen.append((done, all_)))
+    assert (tuning.sample, tuning.rows, tuning.people) == (2, 7, 14)
+    assert {t.spec.stride: (t.people, t.ap) for t in tuning.tried} == {8: (4, tuning.best.ap), 4: (4, tuning.best.ap)}
+    assert cheapest(tuning.tried).spec.stride == 8
+    assert (tuning.pick.spec.stride, tuning.best.spec.stride, tuning.start.spec.stride) == (4, 4, 8)
+    assert (sum(tuning.pick.lost.values()), sum(tuning.start.lost.values())) == (0, 5)
+    assert [t.people for t in tuning.trials] == [14, 14]
+    assert seen == [(1, 2), (2, 2), (3, 4), (4, 4)]
+
+
+def test_who_is_in_the_finals() -> None:
+    """Whoever is near the best of the sample, and the start, wherever it is."""
+    strides = Axis.of("stride", [8, 4, 2])
+    for stride, finals in ((4, {4, 2}), (8, {8, 4, 2})):
+        start = TargetSpec(input_hw=(256, 256), stride=stride, overlap="nearest")
+        tuning = tune_spec(pairs_apart(16.0), start, axes=[strides], rows=2)
+        assert {t.spec.stride for t in tuning.tried} == {8, 4, 2}
+        assert {t.spec.stride for t in tuning.trials} == finals
 
 
 def test_a_trial_says_what_the_round_trip_says(source: CocoSource) -> None:
@@ -158,7 +185,7 @@ def test_what_is_tried_unless_told_otherwise() -> None:
 
 def test_what_is_swept(source: CocoSource) -> None:
     usual = tune_spec(source, TargetSpec(input_hw=(64, 64)), axes=AXES[1:3], rows=3)
-    assert (usual.rows, usual.encodings) == (3, 6)
+    assert (usual.sample, usual.rows, usual.encodings) == (3, 8, 6)
     flat = tune_spec(source, TargetSpec(input_hw=(64, 64)), axes=AXES[5:], rows=1)
     assert [axis.name for axis in flat.axes] == ["nms"]  # nothing hangs from a joint: no parent can be missing
     deep = tune_spec(source, TargetSpec(input_hw=(64, 64), hierarchical=True), axes=AXES[5:], rows=1)

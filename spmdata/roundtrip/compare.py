@@ -5,6 +5,7 @@ Letters: P people, K joints. Errors in input px, in 3D in cm besides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,38 +87,48 @@ def compare_row(
     camera : Camera, optional
         Of the input; in 3D needed where somebody has depth.
     """
-    found, cells = codec.decode_with_cells(maps.at(None), [camera])[0]
-    slack_cell = slack_of(codec, people)
-    reads = codec.reads(people, slack_cell)
-    wanted = ~people.regions
-    decoded_of = _match(reads.roots, reads.drawn, cells, slack_cell)
-    lost = reads.drawn & (decoded_of < 0)
-    full = len(found) == codec.spec.max_people
-    p, k = np.nonzero(people.labelled & (decoded_of >= 0)[:, None] & reads.read)
-    back = affine.inverse()
-    truth, returned = people.transform(back), found.transform(back)
-    allowed = bounds(codec.spec, people, reads, slack_cell, 1.0 if camera is None else camera.f_px)
-    return RowComparison(
-        truth=truth,
-        found=returned,
-        labelled=int(wanted.sum()),
-        off_map=int((wanted & ~reads.drawn).sum()),
-        merged=0 if full else int(lost.sum()),
-        beyond=int(lost.sum()) if full else 0,
-        dropped_joints=int((people.labelled & reads.drawn[:, None] & ~reads.supervised).sum()),
-        roots=int(reads.drawn.sum()),
-        roots_collided=_crowded_roots(reads.roots[reads.drawn], codec.spec.nms),
-        reads=reads.read.sum(0),
-        collided=reads.direct.sum(0),
-        joint=k,
-        error_px=_distance_px(found.joints[decoded_of[p], k], people.joints[p, k]),
-        image_error_px=_distance_px(returned.joints[decoded_of[p], k], truth.joints[p, k]),
-        bound_px=np.linalg.norm(allowed[p, k, :2], axis=-1),
-        clear=~reads.path[p, k],
-        depth=None
-        if codec.spec.dims == 2
-        else compare_depth(people, found, decoded_of, reads, allowed, affine, camera),
-    )
+    return compare_decodings([codec], people, maps, affine, camera)[0]
+
+
+def compare_decodings(
+    codecs: Sequence[Codec], people: People, maps: Targets, affine: Affine, camera: Camera | None = None
+) -> list[RowComparison]:
+    """Do so by several codecs that differ in decode fields alone: where reads collide is the same for all."""
+    slack_cell, back = slack_of(codecs[0], people), affine.inverse()
+    reads, truth = codecs[0].reads(people, slack_cell), people.transform(back)
+    allowed = bounds(codecs[0].spec, people, reads, slack_cell, 1.0 if camera is None else camera.f_px)
+    wanted, found = ~people.regions, []
+    for codec in codecs:
+        decoded, cells = codec.decode_with_cells(maps.at(None), [camera])[0]
+        decoded_of = _match(reads.roots, reads.drawn, cells, slack_cell)
+        lost = reads.drawn & (decoded_of < 0)
+        full = len(decoded) == codec.spec.max_people
+        p, k = np.nonzero(people.labelled & (decoded_of >= 0)[:, None] & reads.read)
+        returned = decoded.transform(back)
+        found.append(
+            RowComparison(
+                truth=truth,
+                found=returned,
+                labelled=int(wanted.sum()),
+                off_map=int((wanted & ~reads.drawn).sum()),
+                merged=0 if full else int(lost.sum()),
+                beyond=int(lost.sum()) if full else 0,
+                dropped_joints=int((people.labelled & reads.drawn[:, None] & ~reads.supervised).sum()),
+                roots=int(reads.drawn.sum()),
+                roots_collided=_crowded_roots(reads.roots[reads.drawn], codec.spec.nms),
+                reads=reads.read.sum(0),
+                collided=reads.direct.sum(0),
+                joint=k,
+                error_px=_distance_px(decoded.joints[decoded_of[p], k], people.joints[p, k]),
+                image_error_px=_distance_px(returned.joints[decoded_of[p], k], truth.joints[p, k]),
+                bound_px=np.linalg.norm(allowed[p, k, :2], axis=-1),
+                clear=~reads.path[p, k],
+                depth=None
+                if codec.spec.dims == 2
+                else compare_depth(people, decoded, decoded_of, reads, allowed, affine, camera),
+            )
+        )
+    return found
 
 
 def _distance_px(points: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:

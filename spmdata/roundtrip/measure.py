@@ -13,7 +13,7 @@ from spmdata.codec import Codec
 from spmdata.errors import SpecError
 from spmdata.geometry import letterbox
 from spmdata.people import Sample
-from spmdata.roundtrip.compare import RowComparison, compare_row
+from spmdata.roundtrip.compare import RowComparison, compare_decodings
 from spmdata.spec import TargetSpec
 from spmdata.store.cost import packed_bytes
 
@@ -76,8 +76,10 @@ def _compare(samples: Sequence[Sample], codecs: Sequence[Codec]) -> list[list[Ro
         people = [sample.people.transform(affine) for sample, affine in zip(batch, affines, strict=True)]
         cameras = [sample.camera and sample.camera.transform(a) for sample, a in zip(batch, affines, strict=True)]
         maps = codecs[0].encode_batch(people, kept.at(slice(len(batch))), cameras)
-        for rows, codec in zip(found, codecs, strict=True):
-            rows += [compare_row(codec, people[i], maps.at(i), affines[i], cameras[i]) for i in range(len(batch))]
+        for i in range(len(batch)):
+            compared = compare_decodings(codecs, people[i], maps.at(i), affines[i], cameras[i])
+            for rows, row in zip(found, compared, strict=True):
+                rows.append(row)
     return found
 
 
