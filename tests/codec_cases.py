@@ -238,3 +238,28 @@ def separated(draw: st.DrawFn) -> Case:
     visible[~visible.any(axis=1)] = True
     people = People.of(joints, visible.astype(np.uint8) * 2)
     return Case(spec, people if spec.dims == 2 else with_depth(people, rng))
+
+
+def on_the_edge(spec: TargetSpec, n: int = 30) -> People:
+    """Return people of one joint who have a cell beyond tau by less than float32 tells, and as many of one within."""
+    rng, step = np.random.default_rng(0), float(np.spacing(np.float32(spec.tau_cell))) / 2
+    shift, found = (spec.stride - 1) / 2, dict[bool, list[tuple[float, float]]]({True: [], False: []})
+    while min(map(len, found.values())) < n:
+        y_px, (u, v) = np.float32(rng.uniform(5, 7) * spec.stride), rng.integers(4, 9, 2)
+        dv = v - (np.float64(y_px) - shift) / spec.stride
+        if dv * dv < spec.tau_cell:
+            x_px = np.float32((u + rng.choice([-1, 1]) * np.sqrt(spec.tau_cell - dv * dv)) * spec.stride + shift)
+            du = u - (np.float64(x_px) - shift) / spec.stride
+            beyond = du * du + dv * dv - spec.tau_cell
+            if abs(beyond) < step:
+                found[bool(beyond <= 0)].append((float(x_px), float(y_px)))
+    points = np.array([*found[True][:n], *found[False][:n]])
+    visible = np.zeros((2 * n, len(spec.skeleton)), np.uint8)
+    visible[:, 0] = 2
+    return People.of(np.repeat(points[:, None], len(spec.skeleton), 1), visible)
+
+
+def nearly_tied() -> People:
+    """Return two people of whom one is nearer to cell (2, 0), by less than float32 tells; stride 4."""
+    nearer = np.nextafter(np.float32(1.5), np.float32(2))
+    return People.of([[[nearer, 1.5]] * 17, [[17.5, 1.5]] * 17], np.full((2, 17), 2))

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import naive
-from codec_cases import CAMERA, SEEDS, Case, cases, conventions, crowds, rows, specs
+from codec_cases import CAMERA, SEEDS, Case, cases, conventions, crowds, nearly_tied, on_the_edge, rows, specs
 from spmdata.codec import Codec, Targets
 from spmdata.people import People
-from spmdata.spec import TargetSpec
+from spmdata.spec import Overlap, TargetSpec, TauMetric
 
 
 def offsets_tolerance(spec: TargetSpec) -> float:
@@ -65,6 +65,15 @@ def assert_encodes_alike(spec: TargetSpec, people: People) -> None:
 @given(cases())
 def test_encode_equals_reference(case: Case) -> None:
     assert_encodes_alike(*case)
+
+
+@pytest.mark.parametrize("overlap", ["mean", "nearest"])
+@pytest.mark.parametrize(("metric", "tau"), [("squared", 7.0), ("radius", 2.5)])
+def test_a_cell_on_the_edge_is_judged_in_float64(metric: TauMetric, tau: float, overlap: Overlap) -> None:
+    """float32 cannot say who covers it; nor, in the second image, who is nearer."""
+    spec = TargetSpec(input_hw=(48, 48), tau_metric=metric, tau=tau, overlap=overlap)
+    assert_encodes_alike(spec, on_the_edge(spec))
+    assert_encodes_alike(spec, nearly_tied())
 
 
 @settings(max_examples=20, deadline=None)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec_cases import CAMERA, crowds, specs
+from codec_cases import CAMERA, crowds, nearly_tied, on_the_edge, specs
 from spmdata.codec import Codec
 from spmdata.errors import SpecError
 from spmdata.geometry import letterbox
@@ -71,6 +71,13 @@ def batches(draw: st.DrawFn) -> tuple[TargetSpec, PeopleBatch]:
 @given(batches())
 def test_any_spec_and_people(device: str, case: tuple[TargetSpec, PeopleBatch]) -> None:
     equal(*case, device)
+
+
+@pytest.mark.parametrize("overlap", ["mean", "nearest"])
+@pytest.mark.parametrize(("metric", "tau"), [("squared", 7.0), ("radius", 2.5)])
+def test_a_cell_on_the_edge_is_judged_in_float64(device: str, metric: TauMetric, tau: float, overlap: Overlap) -> None:
+    spec = TargetSpec(input_hw=(48, 48), tau_metric=metric, tau=tau, overlap=overlap)
+    equal(spec, pad_people([on_the_edge(spec), nearly_tied()], 60, 17), device)
 
 
 @pytest.mark.parametrize("preset", ["paper", "ppn", "dekr", "sharp"])
