@@ -120,9 +120,8 @@ class BatchEncoder(nn.Module):
     def _draw(self, people: PeopleTensors, f_px: Tensor | None, maps: TargetMaps) -> None:
         """Draw n rows on maps of zeros."""
         points: Points = self._resolve(people)
-        heatmap = self._heatmap(points)
-        maps.root_heatmap.copy_(heatmap)
-        maps.ignore.copy_(self._covered(people.bbox, points.regions) & (heatmap == 0))
+        maps.root_heatmap.copy_(self._heatmap(points))
+        maps.ignore.copy_(self._covered(people.bbox, points.regions) & (maps.root_heatmap == 0))  # as it is stored
         cells = self._neighbourhoods(points.anchors, points.on, people.area)
         share = _share(maps.count, cells, cells.won) / self.spec.norm_cell
         vectors = [

@@ -62,6 +62,7 @@ def conventions(spec: TargetSpec) -> naive.Conventions:
         unit=spec.unit,
         heatmap_min=spec.heatmap_min,
         norm=spec.norm,
+        dtype={"float32": np.float32, "float16": np.float16}[spec.dtype],
         nms=spec.nms,
         max_people=spec.max_people,
         threshold=spec.threshold,

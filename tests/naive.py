@@ -43,6 +43,7 @@ class Conventions:
     unit: str = "cell"
     heatmap_min: float = 0.01
     norm: str = "diagonal"
+    dtype: type = np.float32
     nms: int = 5
     max_people: int = 30
     threshold: float = 0.1
@@ -175,7 +176,7 @@ def encode(c: Conventions, people: Rows) -> tuple[Float64, Float64, UInt8, UInt8
     for v, u in np.ndindex(c.map_hw):
         x, y = u * s + (s - 1) / 2, v * s + (s - 1) / 2
         inside = [i - 0.5 <= x < i + w - 0.5 and j - 0.5 <= y < j + h - 0.5 for i, j, w, h in regions]
-        ignored[v, u] = any(inside) and np.float32(heatmap[v, u]) == 0
+        ignored[v, u] = any(inside) and c.dtype(np.float32(heatmap[v, u])) == 0
     return heatmap, offsets, count, ignored
 
 

@@ -92,7 +92,7 @@ def test_neighbourhoods_of_several_blocks_of_columns(case: Case) -> None:
 def test_float16_is_the_nearest(case: Case) -> None:
     spec, people = case
     c, found = conventions(spec), Codec(spec).encode(people, CAMERA)
-    heatmap, offsets, count, _ = naive.encode(c, rows(people))
+    heatmap, offsets, count, ignore = naive.encode(c, rows(people))
     if spec.dims == 3:
         dz, _, _ = naive.encode_depth(c, rows(people), people.has_depth, CAMERA.f_px)
         offsets = np.concatenate([offsets, dz[:, None]], axis=1)
@@ -101,6 +101,21 @@ def test_float16_is_the_nearest(case: Case) -> None:
         bound = 0.5 * np.spacing(np.abs(exact).astype(np.float16)).astype(np.float64) + offsets_tolerance(spec)
         assert (np.abs(half.astype(np.float64) - exact) <= bound).all()
     np.testing.assert_array_equal(found.count, count)
+    np.testing.assert_array_equal(found.ignore, ignore)
+
+
+def test_a_crowd_is_ignored_wherever_the_stored_heatmap_is_0() -> None:
+    """Of an untruncated Gaussian float16 keeps less than float32."""
+    points = np.full((2, 17, 2), 31.5)
+    boxes = [[0, 0, 64, 64], [0, 0, 64, 64]]
+    people = People.of(points, [[2] * 17, [0] * 17], bbox_xywh=boxes, ignore=[False, True])
+    full = TargetSpec(input_hw=(64, 64), heatmap_min=0, sigma=0.8)
+    for spec in (full, full.override(sigma=2.0, dtype="float16")):
+        found = Codec(spec).encode(people)
+        assert found.ignore is not None
+        np.testing.assert_array_equal(found.ignore, found.root_heatmap == 0)
+        assert 0 < np.count_nonzero(found.ignore) < 256
+        np.testing.assert_array_equal(found.ignore, naive.encode(conventions(spec), rows(people))[3])
 
 
 @settings(max_examples=100, deadline=None)

@@ -22,7 +22,7 @@ from spmdata.prepare.plan import plan_store
 from spmdata.prepare.run import prepare_store
 from spmdata.roundtrip.compare import compare_row
 from spmdata.sources.coco import CocoSource
-from spmdata.spec import DType, TargetSpec
+from spmdata.spec import DType, Overlap, TargetSpec
 from spmdata.verify.run import verify_store
 
 SPEC = TargetSpec(hierarchical=True, input_hw=(256, 256))
@@ -133,6 +133,15 @@ def test_the_bound_follows_the_dtype(anchor: str) -> None:
 def test_no_error_outside_collisions_passes_the_bound(case: Case, dtype: DType) -> None:
     result = compared(case.people, case.spec.override(dtype=dtype))
     assert (result.error_px <= result.bound_px)[result.clear].all()
+
+
+@pytest.mark.parametrize("overlap", ["mean", "nearest"])
+def test_the_bound_holds_on_the_smallest_maps(overlap: Overlap) -> None:
+    """There float32's step is less than that of the grid that sums of tips are exact on."""
+    rng, spec = np.random.default_rng(0), TargetSpec(input_hw=(8, 8), stride=8, overlap=overlap)
+    for _ in range(50):
+        result = compared(People.of(rng.uniform(0, 8, (1, 17, 2)), np.full((1, 17), 2)), spec)
+        assert (result.error_px <= result.bound_px).all()
 
 
 def test_the_bound_is_no_looser_than_rounding() -> None:

@@ -12,8 +12,12 @@ from spmdata.camera import Camera
 from spmdata.errors import SpecError
 from spmdata.geometry import cell_origin_px
 from spmdata.kernels.rules import Rules
+from spmdata.kernels.sums import GRID
 from spmdata.kernels.tables import Tree
 from spmdata.spec import TargetSpec
+
+#: Tips are rounded to multiples of it under ``mean``, in cells.
+TIP_STEP = 1 / GRID
 
 
 def rules_of(spec: TargetSpec) -> Rules:
@@ -33,6 +37,7 @@ def rules_of(spec: TargetSpec) -> Rules:
         norm=float(spec.norm_cell),
         heat_denominator=float(spec.gaussian_denominator),
         heat_cut=float(cut),
+        heat_nothing=float(np.finfo(spec.dtype).smallest_subnormal) / 2 if spec.dtype == "float16" else 0.0,
     )
 
 

@@ -84,7 +84,7 @@ def draw_roots(
 def draw_ignore(
     ignore: NDArray[np.uint8], heatmap: NDArray[np.float32], people: Rows, n: int, rules: Rules, fresh: bool
 ) -> bool:
-    """Overwrite ``ignore`` (H, W): 1 in the boxes of crowds and unlabelled persons where no root is drawn.
+    """Overwrite ``ignore`` (H, W): 1 in the boxes of crowds and unlabelled persons where the stored heatmap is 0.
 
     A cell lies in a box when its centre does: ``x - 0.5 <= px < x + w - 0.5``. Unless ``fresh``, the map is empty
     already. Return whether there are such boxes.
@@ -104,6 +104,6 @@ def draw_ignore(
         y0, y1 = to_cell(np.float64(y) - 0.5, rules), to_cell(np.float64(y) + np.float64(h) - 0.5, rules)
         for v in range(max(0, math.ceil(y0)), min(height, math.ceil(y1))):
             for u in range(max(0, math.ceil(x0)), min(width, math.ceil(x1))):
-                if heatmap[v, u] == 0:
+                if heatmap[v, u] <= rules.heat_nothing:
                     ignore[v, u] = 1
     return used

@@ -22,7 +22,7 @@ class Rules(NamedTuple):
 
     ``boxed``: the root is the centre of the box; ``tau`` limits d squared, or max(|du|, |dv|) when ``square``;
     ``reach`` is how far a neighbourhood goes, half a cell at least, to the nearest cell; ``heat_cut`` is the largest
-    d squared that is drawn.
+    d squared that is drawn, ``heat_nothing`` the largest value that is stored as 0.
     """
 
     stride: float
@@ -37,3 +37,4 @@ class Rules(NamedTuple):
     norm: float
     heat_denominator: float
     heat_cut: float
+    heat_nothing: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spmdata.codec import Codec, Reads
+from spmdata.codec import TIP_STEP, Codec, Reads
 from spmdata.geometry import nearest_cell, px_to_cell
 from spmdata.people import People
 from spmdata.spec import TargetSpec
@@ -43,7 +43,7 @@ def bounds(spec: TargetSpec, people: People, reads: Reads, slack_cell: float, f_
     either: between ``low`` and ``high``, which are one elsewhere. Vectors anchored at the root add up level by level,
     and so does depth, from the root's own on.
     """
-    last = np.array(spec.map_hw[::-1]) - 1
+    last, grid = np.array(spec.map_hw[::-1]) - 1, TIP_STEP / 2 if spec.overlap == "mean" else 0.0
     here = px_to_cell(people.joints[..., :2], spec.stride)
     low, high, error = here.copy(), here.copy(), np.zeros(people.joints.shape)
     z, depth = people.joints[..., 2:].astype(np.float64), reads.z_roots[:, None, None]
@@ -55,7 +55,7 @@ def bounds(spec: TargetSpec, people: People, reads: Reads, slack_cell: float, f_
         if not added_up:
             first, final = (nearest_cell(p).clip(0, last) for p in (first - slack_cell, final + slack_cell))
         longest = np.maximum(np.abs(here[:, k] - first), np.abs(here[:, k] - final))
-        moved = np.where(labelled, _half_step(spec.dtype, longest, spec.norm_cell), 0)
+        moved = np.where(labelled, _half_step(spec.dtype, longest, spec.norm_cell) + grid, 0)
         error[:, k, :2] = moved + (error[:, a, :2] if added_up else 0)
         low[:, k], high[:, k] = np.where(labelled, here[:, k], first), np.where(labelled, here[:, k], final)
         if spec.dims == 3:
