@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spmdata.kernels.apart import COUNT, PLANE_X, PLANE_Y, whole_blocks, write
 from spmdata.kernels.desk import Desk
 from spmdata.kernels.heatmap import draw_ignore, draw_roots
 from spmdata.kernels.jit import jit, jit_bare, jit_lean, jit_step
@@ -120,7 +121,10 @@ def undo_roots(maps: Maps, n: int, boxes: NDArray[np.int32], held: NDArray[np.in
 
 @jit_bare
 def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -> None:
-    """Empty what maps of N rows, in their own order, hold by boxes (N, P, K + 2, 4); see `encode_rows`."""
+    """Empty what maps of N rows, in their own order, hold by boxes (N, P, K + 2, 4); see `encode_rows`.
+
+    A joint's boxes are widened to whole blocks of columns: all that is there is emptied.
+    """
     _, offsets, counts, _, _, counts_z = maps
     joints, axes = offsets.shape[1], offsets.shape[2]
     for n in range(len(offsets)):
@@ -130,16 +134,22 @@ def undo_planes(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64]) -
             continue
         for p in range(held[n, 0]):
             for k in range(joints):
-                left, right = np.uint64(boxes[n, p, k, 2]), np.uint64(boxes[n, p, k, 3] + 1)
-                for v in range(boxes[n, p, k, 0], boxes[n, p, k, 1] + 1):
-                    for u in range(left, right):
-                        counts[n, k, v, u] = 0
-                        offsets[n, k, 0, v, u] = 0
-                        offsets[n, k, 1, v, u] = 0
+                left, right = whole_blocks(boxes[n, p, k, 2], boxes[n, p, k, 3], 16, counts.shape[3])
+                for v in range(np.uint64(boxes[n, p, k, 0]), np.uint64(boxes[n, p, k, 1] + 1)):
+                    empty_row(offsets[n, k, 0], offsets[n, k, 1], counts[n, k], v, left, right)
                     if axes == 3:
-                        for u in range(left, right):
+                        for u in range(np.uint64(left), np.uint64(right)):
                             counts_z[n, k, v, u] = 0
                             offsets[n, k, 2, v, u] = 0
+
+
+@jit_step
+def empty_row(plane_x, plane_y, count, v, left, right):  # type: ignore[no-untyped-def]
+    """Empty columns left to right of row v."""
+    for u in range(np.uint64(left), np.uint64(right)):
+        write(plane_x, v, u, np.float32(0), PLANE_X)
+        write(plane_y, v, u, np.float32(0), PLANE_Y)
+        write(count, v, u, np.uint8(0), COUNT)
 
 
 @jit_bare
@@ -173,11 +183,10 @@ def undo_cells(maps: Maps, boxes: NDArray[np.int32], held: NDArray[np.int64], wi
                     for v in range(np.uint64(top), np.uint64(bottom + 1)):
                         for u in range(np.uint64(left), np.uint64(right + 1)):
                             i = u * np.uint64(joints) + np.uint64(k)
-                            counts[n, v, i] = 0
-                            for d in range(np.uint64(axes)):
-                                offsets[n, v, i * np.uint64(axes) + d] = 0
+                            j = i * np.uint64(axes)
+                            counts[n, v, i], offsets[n, v, j], offsets[n, v, j + np.uint64(1)] = 0, 0, 0
                             if axes == 3:
-                                counts_z[n, v, i] = 0
+                                counts_z[n, v, i], offsets[n, v, j + np.uint64(2)] = 0, 0
                 k = after
 
 
