@@ -136,26 +136,30 @@ def tune_spec(
         trials = try_all(around)
         if len(found) == known:
             break
-    sample, tried = len(samples), trials
-    if len(source) > sample:
-        samples, least = _spread(source, FINALS_ROWS * rows), rank(tried)[0].ap - FINALS_AP
-        near = [trial.spec for trial in tried if trial.ap >= least or trial.spec == start]
-        finals = dict.fromkeys(_encoding(spec, start, decode) for spec in near)
-        trials = []
+    tried, more = trials, _spread(source, FINALS_ROWS * rows)
+    if len(more) > len(samples):
+        finals, trials = _finalists(tried, start, decode), []
         for i, spec in enumerate(finals, 1):
-            trials += try_specs(samples, grid(spec, decode), threads)
+            trials += try_specs(more, grid(spec, decode), threads)
             if on_encoding:
                 on_encoding(known + i, known + len(finals))
         trials.sort(key=lambda trial: _changes(start, trial.spec))
     best, pick = rank(trials)[0], cheapest(trials, WITHIN_AP)
     own = next(trial for trial in trials if trial.spec == start)
     ranked = tuple(rank(tried)), tuple(rank(trials))
-    return Tuning(sample, len(samples), own.people, swept, len(found), *ranked, own, best, pick)
+    return Tuning(len(samples), len(more), own.people, swept, len(found), *ranked, own, best, pick)
 
 
 def _spread(source: Source, rows: int) -> list[Sample]:
     """Return so many samples, evenly spread over the source; all when it has fewer."""
     return [source[i] for i in np.unique(np.linspace(0, len(source) - 1, min(rows, len(source))).astype(int))]
+
+
+def _finalists(tried: Sequence[Trial], start: TargetSpec, decode: Sequence[Axis]) -> list[TargetSpec]:
+    """Return the encodings of what comes near the best of the sample, and the start's."""
+    least = rank(tried)[0].ap - FINALS_AP
+    near = [trial.spec for trial in tried if trial.ap >= least or trial.spec == start]
+    return list(dict.fromkeys(_encoding(spec, start, decode) for spec in near))
 
 
 def _changes(start: TargetSpec, spec: TargetSpec) -> int:

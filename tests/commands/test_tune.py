@@ -52,7 +52,10 @@ def test_json_and_every_line(spm: Run, tmp_path: Path) -> None:
     assert told["start"]["spec"] == {"input_hw": [64, 64]}
     assert told["best"]["ceiling"]["AP"] == max(trial["ceiling"]["AP"] for trial in told["trials"])
     assert set(told["swept"]) == {"stride", "tau", "overlap", "root", "nms"}
-    every = table_of(spm("tune", "coco", *options, "-v", "--out", "b.toml").out)
+    told_more = spm("tune", "coco", *options, "-v", "--out", "b.toml").out
+    of_the_sample = told_more.split("\nof 4 images:\n")[1]
+    assert len(table_of(of_the_sample)) == len(told["tried"]) >= len(told["trials"])
+    every = table_of(told_more)
     few = table_of(spm("tune", "coco", *options, "--out", "c.toml").out)
     assert len(every) == len(told["trials"])
     assert set(few) < set(every)
